@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from island_hopper_api.meta import Conditions, ObjectRef, Reported, SecretKeyRef, Spec
+from island_hopper_api.meta import Conditions, ObjectRef, Reported, SecretKeyRef, Spec, with_rules
 from island_hopper_api.quantities import Bytes, Duration, duration_between
 
 Principal = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)]
@@ -17,16 +17,12 @@ ResourceList = Annotated[dict[str, Quantity], Field(max_length=16)]
 class ApiKey(Spec):
     """One more key for the HTTP API, and whom its bearer is."""
 
-    model_config = Spec.model_config | {
-        "json_schema_extra": {
-            "x-kubernetes-validations": [
-                {
-                    "rule": "self.principal != 'default'",
-                    "message": "principal 'default' is the bearer of the key in <agent>-api: choose another name",
-                }
-            ]
-        }
-    }
+    model_config = with_rules(
+        (
+            "self.principal != 'default'",
+            "principal 'default' is the bearer of the key in <agent>-api: choose another name",
+        ),
+    )
 
     principal: Principal = Field(description="Who bears this key; sessions belong to this name.")
     secret_ref: SecretKeyRef

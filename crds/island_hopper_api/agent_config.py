@@ -111,7 +111,7 @@ class TargetConfig(ConfigFile):
 
 
 class CompiledRoute(ConfigFile):
-    """`route/route.yaml`: the route with its references resolved. Of two, the one of the higher generation is in force."""
+    """`route/route.yaml`: the route with its references resolved. Of two, the higher generation is in force."""
 
     name: str
     uid: str

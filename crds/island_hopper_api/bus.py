@@ -101,7 +101,7 @@ def inbox_prefix(identity: Address) -> str:
 
 
 def agent_permissions(agent: Address) -> Permissions:
-    """What an Agent's pods may do: answer people, report, and take tasks from their own mailbox; no JetStream API else."""
+    """What an Agent's pods may do: answer people, report, take tasks from their own mailbox; no JetStream API else."""
     stream, consumer = task_stream(agent), task_consumer(agent)
     cli = Address(agent.namespace, CLI_SENDER)
     return Permissions(

@@ -140,7 +140,7 @@ def _object_schema(kind: Kind) -> Schema:
             # Bounds here name the field in the refusal; a CEL rule on the name would not.
             "metadata": {"type": "object", "properties": {"name": name}},
             "spec": structural(kind.spec),
-            "status": structural(kind.status),
+            "status": _without_defaults(structural(kind.status)),
         },
     }
     if kind.reserved_names:
@@ -152,6 +152,20 @@ def _object_schema(kind: Kind) -> Schema:
             }
         ]
     return schema
+
+
+def _without_defaults(schema: Any) -> Any:
+    """A status says what was observed; a default would say what nobody has seen."""
+    if isinstance(schema, list):
+        return [_without_defaults(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    # A property may be called `default` itself: only the keyword of a schema, which has a type beside it, goes.
+    return {
+        key: _without_defaults(value)
+        for key, value in schema.items()
+        if not (key == "default" and isinstance(schema.get("type"), str))
+    }
 
 
 class _Plain(yaml.SafeDumper):

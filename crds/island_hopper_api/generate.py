@@ -13,9 +13,15 @@ CHART_FOLDER = Path("helm") / "island-hopper" / "templates" / "crds"
 
 def chart_template(document: str) -> str:
     """The same CRD as a template: CRDs in a chart's `crds/` folder are never upgraded, so they are templates here."""
-    kept = "  annotations:\n    {{- if .Values.crds.keep }}\n    helm.sh/resource-policy: keep\n    {{- end }}\n    islandhopper.dev/chart: {{ .Chart.Name }}-{{ .Chart.Version }}\n"
+    annotations = (
+        "  annotations:\n"
+        "    {{- if .Values.crds.keep }}\n"
+        "    helm.sh/resource-policy: keep\n"
+        "    {{- end }}\n"
+        "    islandhopper.dev/chart: {{ .Chart.Name }}-{{ .Chart.Version }}\n"
+    )
     head, rest = document.split("metadata:\n", 1)
-    return "{{- if .Values.crds.enabled }}\n" + head + "metadata:\n" + kept + rest + "{{- end }}\n"
+    return "{{- if .Values.crds.enabled }}\n" + head + "metadata:\n" + annotations + rest + "{{- end }}\n"
 
 
 def generated_files() -> dict[Path, str]:

@@ -18,6 +18,12 @@ class Spec(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
+def with_rules(*rules: tuple[str, str]) -> ConfigDict:
+    """Configuration of a `Spec` type with CEL rules of its own, each a rule and the sentence that a user sees."""
+    validations = [{"rule": rule, "message": message} for rule, message in rules]
+    return ConfigDict(**Spec.model_config, json_schema_extra={"x-kubernetes-validations": validations})
+
+
 class Reported(BaseModel):
     """Base of what the operator reports. Unknown fields of a newer version are left out rather than refused."""
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from island_hopper_api.meta import Conditions, Decimal, ObjectName, Reported, SecretKeyRef, Spec
+from island_hopper_api.meta import Conditions, Decimal, ObjectName, Reported, SecretKeyRef, Spec, with_rules
 from island_hopper_api.quantities import Duration, duration_between
 
 
@@ -36,21 +36,16 @@ class Timeouts(Spec):
 class Target(Spec):
     """One provider, model and key."""
 
-    model_config = Spec.model_config | {
-        "json_schema_extra": {
-            "x-kubernetes-validations": [
-                {
-                    "rule": "!has(self.baseURL) || !self.baseURL.startsWith('http://') || self.allowInsecure",
-                    "message": "baseURL is http://, which sends prompts and keys in the clear: "
-                    "use https:// or set allowInsecure: true",
-                },
-                {
-                    "rule": "has(self.baseURL) || has(self.secretRef)",
-                    "message": "the provider's own endpoint needs a key: set secretRef, or set baseURL to another endpoint",
-                },
-            ]
-        }
-    }
+    model_config = with_rules(
+        (
+            "!has(self.baseURL) || !self.baseURL.startsWith('http://') || self.allowInsecure",
+            "baseURL is http://, which sends prompts and keys in the clear: use https:// or set allowInsecure: true",
+        ),
+        (
+            "has(self.baseURL) || has(self.secretRef)",
+            "the provider's own endpoint needs a key: set secretRef, or baseURL for another one",
+        ),
+    )
 
     name: ObjectName = Field(description="Name of the target, shown in status and metrics.")
     provider: Provider = Field(Provider.OPENAI, description="Wire format; OpenAI stands for anything compatible.")

@@ -2,7 +2,7 @@
 """Durations and sizes as users write them (`1m30s`, `64Mi`), and what they mean in seconds and bytes."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, StringConstraints
 
@@ -53,7 +53,7 @@ Bytes = Annotated[
 ]
 
 
-def duration_between(low: str, high: str, default: str) -> object:
+def duration_between(low: str, high: str, default: str) -> Any:
     """A field of type `Duration` whose bounds the API server checks with a sentence of its own."""
     rule = f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')"
     message = f"must be a duration between {low} and {high}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from island_hopper_api.meta import Conditions, ObjectName, Reported, Spec
+from island_hopper_api.meta import Conditions, ObjectName, Reported, Spec, with_rules
 from island_hopper_api.quantities import Duration, duration_between
 
 SchemaName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", min_length=1, max_length=48)]
@@ -29,7 +29,7 @@ class Postgres(Spec):
     schema_: SchemaName | None = Field(
         None,
         alias="schema",
-        description="Base name of the schemas; absent: generated. Only where the class allows names.",
+        description="Base name of the schemas; absent: generated. Only where the class allows it.",
     )
     connection_limit: int = Field(20, ge=1, le=1000, description="Most connections of the runtime role.")
     statement_timeout: Duration = duration_between("1s", "1h", "30s")
@@ -44,41 +44,37 @@ class ObjectStore(Spec):
     )
 
 
-def _immutable(path: str, parent: str, leaf: str) -> dict[str, str]:
+def _immutable(parent: str, leaf: str) -> tuple[str, str]:
     new = f"(has(self.{parent}.{leaf}) ? self.{parent}.{leaf} : '')"
     old = f"(has(oldSelf.{parent}.{leaf}) ? oldSelf.{parent}.{leaf} : '')"
-    return {
-        "rule": f"{new} == {old}",
-        "message": f"{path} cannot change once the StorageBinding exists, also from or to empty: create another one",
-    }
+    return (
+        f"{new} == {old}",
+        f"{parent}.{leaf} cannot change once the StorageBinding exists, also from or to empty: create another one",
+    )
 
 
-def _fixed(path: str) -> dict[str, str]:
-    return {
-        "rule": f"self.{path} == oldSelf.{path}",
-        "message": f"{path} cannot change once the StorageBinding exists: create another one",
-    }
+def _fixed(path: str) -> tuple[str, str]:
+    return (
+        f"self.{path} == oldSelf.{path}",
+        f"{path} cannot change once the StorageBinding exists: create another one",
+    )
 
 
 class StorageBindingSpec(Spec):
     """What users write in a StorageBinding."""
 
-    model_config = Spec.model_config | {
-        "json_schema_extra": {
-            "x-kubernetes-validations": [
-                # On spec, where a nested rule would be passed by removing its block.
-                _fixed("className"),
-                _immutable("postgres.schema", "postgres", "schema"),
-                _immutable("objectStore.bucket", "objectStore", "bucket"),
-                _fixed("postgres.enabled"),
-                _fixed("objectStore.enabled"),
-                {
-                    "rule": "self.postgres.enabled || self.objectStore.enabled",
-                    "message": "a StorageBinding needs postgres, objectStore or both enabled",
-                },
-            ]
-        }
-    }
+    # Rules of change sit on spec: a nested one would be passed by removing its block.
+    model_config = with_rules(
+        _fixed("className"),
+        _immutable("postgres", "schema"),
+        _immutable("objectStore", "bucket"),
+        _fixed("postgres.enabled"),
+        _fixed("objectStore.enabled"),
+        (
+            "self.postgres.enabled || self.objectStore.enabled",
+            "a StorageBinding needs postgres, objectStore or both enabled",
+        ),
+    )
 
     class_name: ObjectName = Field("default", description="Class of backends, defined by the platform team.")
     deletion_policy: DeletionPolicy = Field(
