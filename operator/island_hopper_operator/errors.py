@@ -17,8 +17,8 @@ OperatorError
 └── Terminal                   nothing but a change by a person helps: Stalled
     └── ImmutableDifference    it exists with a property that cannot be changed
 
-A message is a sentence of ours for people: what was seen, of which object, what to do next. It never holds a secret nor a
-client library's own text, which may hold one; the cause stays chained (`raise … from error`) for whoever debugs.
+A message is a sentence of ours for people: what was seen, of which object, what to do next. It never holds a secret nor
+a client library's own text, which may hold one; the cause stays chained (`raise … from error`) for whoever debugs.
 """
 
 from island_hopper_api.reasons import Reason

@@ -113,6 +113,10 @@ class References:
             self._targets.pop(referrer, None)
         return old ^ new
 
+    def targets(self, referrer: Key) -> frozenset[Key]:
+        """Everything that `referrer` refers to."""
+        return self._targets.get(referrer, frozenset())
+
     def of(self, target: Key) -> frozenset[Key]:
         """Everything that refers to `target`."""
         return frozenset(self._referrers.get(target, ()))

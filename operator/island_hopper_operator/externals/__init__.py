@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Objects in backends as values: what should be there and what is. No I/O: plan, diff and drivers all speak of these."""
+"""Objects in backends as values: what should be there and what is.
+
+Below plan, diff and drivers, which all speak of them; no I/O.
+"""
 
 from island_hopper_operator.externals.bucket import AccessKey, BucketDesired, BucketObserved, UserObserved
 from island_hopper_operator.externals.database import DatabaseDesired, DatabaseObserved, RoleObserved, SchemaObserved

@@ -95,7 +95,7 @@ class DatabaseObserved:
 
 
 class DatabaseField(StrEnum):
-    """What can differ; the driver has one repair for each."""
+    """What can differ; the driver has one repair for each, and makes them in this order."""
 
     OWNER_ROLE = "owner role"
     OWNER_LOGIN = "login of the owner role"
@@ -105,9 +105,10 @@ class DatabaseField(StrEnum):
     RUNTIME_LOGIN = "login of the runtime role"
     RUNTIME_POWERS = "attributes of the runtime role"
     RUNTIME_LIMIT = "connection limit of the runtime role"
+    MEMBERSHIP = "membership of the runtime role in the owner"
     RUNTIME_SETTINGS = "settings of the runtime role"
     RUNTIME_MARK = "mark of the runtime role"
-    MEMBERSHIP = "membership of the runtime role in the owner"
+    CREDENTIAL = "password of the runtime role"
     SESSIONS_SCHEMA = "sessions schema"
     SESSIONS_OWNER = "owner of the sessions schema"
     SESSIONS_ACCESS = "access to the sessions schema"
@@ -116,4 +117,3 @@ class DatabaseField(StrEnum):
     DATA_OWNER = "owner of the data schema"
     DATA_ACCESS = "access to the data schema"
     DATA_MARK = "mark of the data schema"
-    CREDENTIAL = "password of the runtime role"

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an Agent has on the bus: a stream of tasks with one consumer, and a stream of events.
 
-The wanted configuration is written as JetStream's API spells it, since that is also what the server answers: comparing is
-then comparing two mappings, and a field that a newer server adds is nobody's difference.
+The wanted configuration is written as JetStream's API spells it, since that is also what the server answers: comparing
+is then comparing two mappings, and a field that a newer server adds is nobody's difference.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from island_hopper_api import bus
@@ -114,8 +115,8 @@ class MailboxObserved:
     consumer: Config | None
 
 
-class MailboxPart:
-    """The parts of a mailbox, as the first word of a difference's field."""
+class MailboxPart(StrEnum):
+    """The parts of a mailbox; a difference's field begins with one."""
 
     TASKS = "task stream"
     EVENTS = "event stream"

@@ -91,6 +91,14 @@ class KubeClient:
             return False
         return True
 
+    async def serves(self, api_version: str, plurals: set[str]) -> bool:
+        """The API server knows all of these resources."""
+        try:
+            answer = await self._call("GET", f"/apis/{api_version}")
+        except NotFound:
+            return False
+        return plurals <= {resource["name"] for resource in answer["resources"]}
+
     async def list_pages(
         self, resource: Resource, selector: str, *, metadata_only: bool
     ) -> AsyncIterator[tuple[list[Body], str]]:
