@@ -15,6 +15,18 @@ AGENT_FILE = Path("agent") / "agent.yaml"
 ROUTE_FILE = Path("route") / "route.yaml"
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes text so that it reads back as it was."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    # U+0085 is a line break to YAML and folds into a space, except between double quotes, where it is escaped.
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\x85" in text else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 class ConfigFile(BaseModel):
     """Base of what the two files hold. An unknown key means a newer operator, which an older pod must not misread."""
 
@@ -22,9 +34,8 @@ class ConfigFile(BaseModel):
 
     def to_yaml(self) -> str:
         """The same value gives the same bytes: keys in declaration order, defaults written out."""
-        return yaml.safe_dump(
-            self.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=1000
-        )
+        document = self.model_dump(mode="json", by_alias=True)
+        return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=1000)
 
 
 class SecretKey(ConfigFile):

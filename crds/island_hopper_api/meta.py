@@ -3,7 +3,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
 OBJECT_NAME_PATTERN = r"^[a-z]([-a-z0-9]*[a-z0-9])?$"
@@ -20,7 +20,7 @@ class Spec(BaseModel):
 
 def with_rules(*rules: tuple[str, str]) -> ConfigDict:
     """Configuration of a `Spec` type with CEL rules of its own, each a rule and the sentence that a user sees."""
-    validations = [{"rule": rule, "message": message} for rule, message in rules]
+    validations: list[JsonValue] = [{"rule": rule, "message": message} for rule, message in rules]
     return ConfigDict(**Spec.model_config, json_schema_extra={"x-kubernetes-validations": validations})
 
 

@@ -1,23 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Short-lived connections to a class's database, with time limits, and what its errors mean.
 
-The only module that imports asyncpg. A connection an operation: a pool would save the login and keep idle connections of
-each class for a driver that converged objects hardly call.
+The only module that imports asyncpg. A connection an operation: a pool would save the login and keep idle connections
+of each class for a driver that converged objects hardly call.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
 from island_hopper_operator.drivers.postgres_statements import Statement
 from island_hopper_operator.errors import DatabaseRefused, DatabaseUnreachable
 
-Connection = asyncpg.Connection
-Record = asyncpg.Record
+Connection: TypeAlias = asyncpg.Connection
+Record: TypeAlias = asyncpg.Record
 
 APPLICATION_NAME = "island-hopper-operator"
 
@@ -133,7 +133,7 @@ def translated(endpoint: PostgresEndpoint) -> Iterator[None]:
         raise _from_server(endpoint, error) from error
     except (asyncpg.InterfaceError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         raise DatabaseUnreachable(
-            f"{endpoint} does not answer ({type(error).__name__}). Check that it runs and that the operator may reach it"
+            f"{endpoint} does not answer ({type(error).__name__}): check that it runs and that the operator reaches it"
         ) from error
 
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The SQL of the PostgreSQL driver, as values: which statements repair which difference.
 
-Pure, and the only place with SQL that changes anything. A statement is a template of PostgreSQL's own `format()` and its
-arguments (`%I` an identifier, `%L` a literal), so the server quotes, and nothing is pasted into SQL here. The one `%s` takes
-whole numbers.
+Pure, and the only place with SQL that changes anything. A statement is a template of PostgreSQL's `format()` and its
+arguments (`%I` an identifier, `%L` a literal): the server quotes, and nothing is pasted into SQL here. `%s` takes whole
+numbers only.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from island_hopper_operator.externals.database import DatabaseDesired, DatabaseField, DatabaseObserved
@@ -22,44 +22,6 @@ class Statement:
     arguments: tuple[str, ...]
     needs: str
 
-
-READ_ROLES = """
-SELECT r.rolname, r.rolcanlogin, r.rolconnlimit,
-       shobj_description(r.oid, 'pg_authid') AS comment,
-       ARRAY(
-         SELECT setting FROM pg_db_role_setting s, unnest(s.setconfig) AS setting
-         WHERE s.setrole = r.oid AND s.setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
-         ORDER BY s.setdatabase
-       ) AS settings,
-       array_remove(ARRAY[
-         CASE WHEN r.rolsuper THEN 'SUPERUSER' END, CASE WHEN r.rolcreaterole THEN 'CREATEROLE' END,
-         CASE WHEN r.rolcreatedb THEN 'CREATEDB' END, CASE WHEN r.rolreplication THEN 'REPLICATION' END,
-         CASE WHEN r.rolbypassrls THEN 'BYPASSRLS' END
-       ], NULL) AS powers,
-       COALESCE(pg_has_role(r.oid, o.oid, 'USAGE') AND pg_has_role(r.oid, o.oid, $2), false) AS member_of_owner
-FROM pg_roles r LEFT JOIN pg_roles o ON o.rolname = $3
-WHERE r.rolname = ANY ($1)
-"""
-"""Roles by name. $2 is the privilege that lets a member become the role: SET, or MEMBER before PostgreSQL 16."""
-
-READ_SCHEMAS = """
-SELECT n.nspname, pg_get_userbyid(n.nspowner) AS owner, obj_description(n.oid, 'pg_namespace') AS comment,
-       EXISTS (SELECT FROM aclexplode(n.nspacl) WHERE grantee = 0) AS open_to_public
-FROM pg_namespace n
-WHERE n.nspname = ANY ($1)
-"""
-
-READ_FOREIGN_RELATIONS = """
-SELECT c.relname FROM pg_class c
-WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = $1)
-  AND c.relkind = ANY ('{r,p,v,m,f,S}') AND pg_get_userbyid(c.relowner) <> $2
-  AND NOT EXISTS (
-    SELECT FROM pg_depend d
-    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i')
-      AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
-  )
-"""
-"""Tables, views and sequences of a schema ($1) that are not the role's ($2); the sequence of a column follows its table."""
 
 IMPLIED: Mapping[DatabaseField, tuple[DatabaseField, ...]] = {
     F.OWNER_ROLE: (F.OWNER_MARK,),

@@ -94,12 +94,13 @@ class Leader:
         """Hand the lease over at once, so that nobody has to wait for it to run out."""
         if not self.is_held:
             return
+        # First of all: from the moment in which the server takes it, another process may write.
+        self._held_until = 0.0
         lease = await self._api.get(LEASE, self._namespace, self._name)
         if lease and lease["spec"].get("holderIdentity") == self._identity:
             lease["spec"]["holderIdentity"] = ""
             lease["spec"]["renewTime"] = _micro_time()
             await self._api.replace(LEASE, lease)
-        self._held_until = 0.0
 
     async def _try(self) -> bool:
         asked_at = self._clock()

@@ -27,21 +27,41 @@ class Store:
 
     def __init__(self) -> None:
         self._bodies: dict[Key, Body] = {}
+        self._causes: dict[Key, tuple[Any, ...]] = {}
         self._departed: dict[Key, Body] = {}
 
-    def put(self, key: Key, body: Body) -> bool:
-        """Keep the body; tells whether more than its status changed, so that our own status is no cause to work.
-
-        What a write of ours returned may be newer than the watch's next event, which then changes nothing.
-        """
+    def put(self, key: Key, body: Body) -> None:
+        """Keep the body; what a write of ours returned may be newer than the watch's next event, and then stays."""
         before = self._bodies.get(key)
         if before is not None and _is_older(body, before):
-            return False
+            return
         self._bodies[key] = _slim(body)
         self._departed.pop(key, None)
-        return before is None or _cause(before) != _cause(body)
+
+    def is_news(self, key: Key, body: Body) -> bool:
+        """Does this event tell more than a status? Asked once an event: our own status is no cause to work.
+
+        Compared with the event before and not with the body that is kept: a change of a person's may have come in with
+        the answer to a write of ours, and is none the less due.
+        """
+        cause = _cause(body)
+        is_news = self._causes.get(key) != cause
+        self._causes[key] = cause
+        return is_news
+
+    def absorb(self, key: Key, body: Body) -> None:
+        """Keep what a write of ours returned, unless the watch has taken the object away meanwhile."""
+        before = self._bodies.get(key)
+        if before is None or before["metadata"]["uid"] != body["metadata"]["uid"]:
+            return
+        told = _cause(before)
+        self.put(key, body)
+        # Our finalizer comes back as an event that nobody has to act upon.
+        if self._causes.get(key) == told and _besides_finalizers(told) == _besides_finalizers(_cause(body)):
+            self._causes[key] = _cause(body)
 
     def remove(self, key: Key) -> None:
+        self._causes.pop(key, None)
         if (body := self._bodies.pop(key, None)) is not None:
             self._departed[key] = body
 
@@ -78,10 +98,10 @@ def _is_older(body: Body, known: Body) -> bool:
 def _cause(body: Body) -> tuple[Any, ...]:
     meta = body["metadata"]
     return (
+        meta.get("finalizers") or [],
         meta["uid"],
         meta.get("generation"),
         meta.get("deletionTimestamp"),
-        meta.get("finalizers") or [],
         meta.get("labels") or {},
         {
             key: value
@@ -89,6 +109,10 @@ def _cause(body: Body) -> tuple[Any, ...]:
             if key != "kubectl.kubernetes.io/last-applied-configuration"
         },
     )
+
+
+def _besides_finalizers(cause: tuple[Any, ...]) -> tuple[Any, ...]:
+    return cause[1:]
 
 
 class References:

@@ -130,7 +130,7 @@ class KubeClient:
                     if event["type"] == "ERROR":
                         raise _watch_error(path, event["object"])
                     yield event["type"], event["object"]
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, TimeoutError, orjson.JSONDecodeError) as error:
             raise Unavailable(0, "WATCH", path, f"the stream broke off ({type(error).__name__})") from error
 
     async def _write(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How to reach the API server: address, trust and token, from the service account or from a kubeconfig.
 
-One aiohttp session is shared by Kopf's watches and by our own calls: one pool, one TLS context, one limit. The token
-is read again by a middleware as it is renewed, so no call ever needs a new session.
+One pool is shared by Kopf's watches and by our own calls: one TLS context, one limit. The token is read again by a
+middleware as it is renewed, so no call ever needs a new session.
 """
 
 from collections.abc import Mapping
@@ -25,6 +25,12 @@ class Connection:
 
     server: str
     session: aiohttp.ClientSession
+    _authenticate: aiohttp.ClientMiddlewareType
+
+    def share(self) -> aiohttp.ClientSession:
+        """Another session over the same pool, for a user who closes what it was given."""
+        assert self.session.connector is not None  # noqa: S101 - only a closed session has none
+        return _session(self.session.connector, self._authenticate, owner=False)
 
 
 async def connect(service_account: Path | None, environ: Mapping[str, str]) -> Connection:
@@ -44,10 +50,12 @@ async def connect(service_account: Path | None, environ: Mapping[str, str]) -> C
             environ=environ,
         )
         loader.load_and_set(configuration)
-    return Connection(configuration.host, _session(configuration))
+    authenticate = _authenticator(configuration)
+    connector = aiohttp.TCPConnector(ssl=RESTClientObject(configuration).ssl_context, limit=CONNECTION_LIMIT)
+    return Connection(configuration.host, _session(connector, authenticate, owner=True), authenticate)
 
 
-def _session(configuration: Configuration) -> aiohttp.ClientSession:
+def _authenticator(configuration: Configuration) -> aiohttp.ClientMiddlewareType:
     async def authenticate(
         request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
     ) -> aiohttp.ClientResponse:
@@ -56,8 +64,15 @@ def _session(configuration: Configuration) -> aiohttp.ClientSession:
             request.headers["Authorization"] = token
         return await handler(request)
 
+    return authenticate
+
+
+def _session(
+    connector: aiohttp.BaseConnector, authenticate: aiohttp.ClientMiddlewareType, *, owner: bool
+) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=RESTClientObject(configuration).ssl_context, limit=CONNECTION_LIMIT),
+        connector=connector,
+        connector_owner=owner,
         middlewares=(authenticate,),
         headers={"User-Agent": "island-hopper-operator"},
         # A line of a watch is a whole object: up to etcd's 1.5 MiB, more than aiohttp's default buffer takes.

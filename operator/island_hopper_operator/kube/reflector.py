@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from island_hopper_operator.kube.api import Body, KubeApi
-from island_hopper_operator.kube.errors import Gone, KubeError
+from island_hopper_operator.kube.errors import Gone, KubeError, Throttled
 from island_hopper_operator.kube.resources import Resource
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Reflector:
                 log.info("watch of %s fell behind; listing again", self._source.resource.plural)
             except KubeError as error:
                 log.warning("watch of %s: %s; trying again", self._source.resource.plural, error)
-                await asyncio.sleep(self._jitter(1.0, 2.0))
+                await asyncio.sleep(self._jitter(1.0, 2.0) + (error.after_s if isinstance(error, Throttled) else 0.0))
 
     async def _list(self) -> str:
         seen: dict[Place, str] = {}
@@ -74,12 +74,14 @@ class Reflector:
             self._heard()
             for item in items:
                 place = place_of(item)
-                seen[place] = item["metadata"]["resourceVersion"]
-                if self._versions.get(place) != seen[place]:
-                    self._hand_on("MODIFIED" if place in self._versions else "ADDED", place, item)
+                before, seen[place] = self._versions.get(place), item["metadata"]["resourceVersion"]
+                # Kept page by page: what was handed on must be told of as deleted, even if this list is never finished.
+                self._versions[place] = seen[place]
+                if before != seen[place]:
+                    self._hand_on("MODIFIED" if before else "ADDED", place, item)
         for place in self._versions.keys() - seen.keys():
+            del self._versions[place]
             self._hand_on("DELETED", place, {"metadata": {"namespace": place[0], "name": place[1]}})
-        self._versions = seen
         self.synced.set()
         return began_at
 

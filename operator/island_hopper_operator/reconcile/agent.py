@@ -33,9 +33,13 @@ from island_hopper_operator.reconcile.recorder import Recorder
 from island_hopper_operator.reconcile.reports import ReportBook
 from island_hopper_operator.status.agent import AgentSeen, agent_status
 from island_hopper_operator.status.conditions import stalled_conditions
+from island_hopper_operator.status.rollout import reports_finding, rollout_finding
 
 STALE_RECHECK_S = 45.0
 """A pod whose reports do not arrive is asked again this often."""
+
+MISSING_RECHECK_S = 5.0
+"""A pod that should run and says nothing is asked again this often: without a bus nothing else would wake its Agent."""
 
 MIN_API_KEY_LENGTH = 16
 """A shorter value in `<agent>-api` is no key that anyone chose on purpose; it is replaced."""
@@ -162,6 +166,8 @@ class AgentReconciler:
             return Outcome(failed=True)
         if seen.reports_are_stale:
             return Outcome(requeue_after_s=STALE_RECHECK_S)
+        if seen.rollout and rollout_finding(seen.rollout) is None and reports_finding(seen.rollout) is not None:
+            return Outcome(requeue_after_s=MISSING_RECHECK_S)
         return Outcome(requeue_after_s=renew_after_s)
 
     async def _inputs(self, agent: Primary, spec: AgentSpec, deps: Dependencies) -> tuple[AgentInputs, float | None]:
@@ -229,6 +235,7 @@ class AgentReconciler:
         self._touch_all(self._references.set(key, ()))
         self._children.forget(key)
         self._reports.forget(bus.Address(key.namespace, key.name))
+        self._primaries.forget(key)
         self._recorder.forget(key)
         return Outcome(gone=True)
 

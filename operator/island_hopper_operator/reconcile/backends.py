@@ -7,8 +7,10 @@ The credentials are read at each use: a rotated admin Secret is a new driver, wi
 from dataclasses import dataclass
 
 from island_hopper_api.reasons import Reason
-from island_hopper_operator.drivers.bucket import BucketDriver, ObjectStoreEndpoint
-from island_hopper_operator.drivers.postgres import PostgresDriver, PostgresEndpoint
+from island_hopper_operator.drivers.bucket import BucketDriver
+from island_hopper_operator.drivers.postgres import PostgresDriver
+from island_hopper_operator.drivers.postgres_connection import PostgresEndpoint
+from island_hopper_operator.drivers.s3 import ObjectStoreEndpoint
 from island_hopper_operator.engine.store import Key
 from island_hopper_operator.errors import DependencyMissing
 from island_hopper_operator.externals import AccessKey
@@ -76,22 +78,22 @@ class Backends:
                 await made.driver.close()
 
     def _postgres(self, class_name: str) -> PostgresSettings:
-        found = self.classes[class_name].postgres
-        if found is None:
+        found = self.classes.get(class_name)
+        if found is None or found.postgres is None:
             raise DependencyMissing(
                 Reason.CLASS_NOT_FOUND,
-                f"class {class_name!r} has no PostgreSQL: set postgres.enabled to false or name another class",
+                f"the operator's settings have no class {class_name!r} with PostgreSQL: ask the platform team",
             )
-        return found
+        return found.postgres
 
     def _object_store(self, class_name: str) -> ObjectStoreSettings:
-        found = self.classes[class_name].object_store
-        if found is None:
+        found = self.classes.get(class_name)
+        if found is None or found.object_store is None:
             raise DependencyMissing(
                 Reason.CLASS_NOT_FOUND,
-                f"class {class_name!r} has no object store: set objectStore.enabled to false or name another class",
+                f"the operator's settings have no class {class_name!r} with an object store: ask the platform team",
             )
-        return found
+        return found.object_store
 
     async def _admin(self, secret: str, *keys: str) -> tuple[str, ...]:
         data = decode_data(await self._api.get(SECRET, self._own_namespace, secret))

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from island_hopper_api import names
 from island_hopper_api.hashing import keyed_hash
+from island_hopper_api.reasons import Reason
 from island_hopper_api.storage_binding import (
     CredentialsSecretStatus,
     DeletionPolicy,
@@ -34,6 +35,8 @@ from island_hopper_operator.status.binding import BindingSeen, binding_status
 from island_hopper_operator.status.conditions import stalled_conditions
 
 M = TypeVar("M", bound=BaseModel)
+
+_WAITS_FOR_SCHEMAS = Finding(Reason.PENDING, "not looked at until the schemas and their credentials are there")
 
 
 @dataclass(frozen=True)
@@ -69,13 +72,13 @@ class BindingReconciler:
         binding = self._primaries.get(key)
         if binding is None:
             return await self._forget(key)
+        if binding.deleted_at is not None:
+            return await self._delete(binding)
+        if self._is_draining():
+            return await self._let_go(binding)
         spec = binding.spec(StorageBindingSpec)
         if isinstance(spec, Finding):
             return await self._stall(binding, spec)
-        if binding.deleted_at is not None:
-            return await self._delete(binding, spec)
-        if self._is_draining():
-            return await self._let_go(binding)
         binding = await self._with_finalizer(binding, spec)
         return await self._bring_about(binding, spec)
 
@@ -104,7 +107,9 @@ class BindingReconciler:
         schema = await self._externals.schema(wanted, held) if spec.postgres.enabled else Part()
         # A key that no Secret tells of helps nobody: without the schemas' credentials no new one is made.
         can_write = schema.finding is None or bool(held.data)
-        bucket = await self._externals.bucket(wanted, held) if spec.object_store.enabled and can_write else Part()
+        bucket = Part()
+        if spec.object_store.enabled:
+            bucket = await self._externals.bucket(wanted, held) if can_write else Part(_WAITS_FOR_SCHEMAS)
         data = {**schema.data, **bucket.data}
         known = {name: value for name, value in held.data.items() if name in wanted_keys(spec)}
         if schema.finding or bucket.finding:
@@ -152,10 +157,12 @@ class BindingReconciler:
             return await self._primaries.remove_finalizer(binding)
         return binding
 
-    async def _delete(self, binding: Primary, spec: StorageBindingSpec) -> Outcome:
+    async def _delete(self, binding: Primary) -> Outcome:
         if not binding.has_finalizer:
             return Outcome()
-        if (finding := await self._externals.delete(_wanted(binding, spec))) is None:
+        spec = binding.spec(StorageBindingSpec)
+        finding = spec if isinstance(spec, Finding) else await self._externals.delete(_wanted(binding, spec))
+        if finding is None:
             await self._primaries.remove_finalizer(binding)
             return Outcome()
         if waited_s(binding, self._primaries.now()) > self._settings.finalizer_deadline_s:

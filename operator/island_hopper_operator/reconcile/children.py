@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from island_hopper_api.reasons import Reason
-from island_hopper_operator.diff.children import differences, former_owner, is_owned_by
+from island_hopper_operator.diff.children import changes, former_owner, is_owned_by
 from island_hopper_operator.engine.store import Key
 from island_hopper_operator.kube import errors
 from island_hopper_operator.kube.api import KubeApi
@@ -86,7 +86,7 @@ class Children:
         if blocked := self._not_ours(owner, key, live):
             applied.finding, applied.retry = blocked, True
             return
-        if changed := differences(body, live):
+        if changed := changes(body, live):
             log.info("%s: %s differs in %s; applying", key, owner.name, ", ".join(changed[:8]))
             uid = {"metadata": body["metadata"] | {"uid": live["metadata"]["uid"]}}
             live, _ = await self._api.apply(resource, body | uid)

@@ -109,6 +109,8 @@ class Cluster:
             ]
             for agent in agents:
                 del self.pods[agent][key.name]
+                if not self.pods[agent]:
+                    del self.pods[agent]
             return set(agents)
         agent = Key("Agent", key.namespace, body["metadata"]["labels"][constants.LABEL_AGENT])
         record = pod_record(body)

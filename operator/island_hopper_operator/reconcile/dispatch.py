@@ -29,6 +29,9 @@ class Dispatch:
             log.debug("%s: seen in an older version than it has; looking again", key)
         except errors.NotFound as error:
             log.info("%s: gone while it was worked on: %s", key, error)
+        except errors.Throttled as error:
+            log.warning("%s: %s; trying again in %g s", key, error, error.after_s)
+            return Outcome(requeue_after_s=error.after_s)
         except errors.KubeError as error:
             log.warning("%s: %s", key, error)
         return Outcome(failed=True)

@@ -46,10 +46,16 @@ class NamespaceReconciler:
         self._references.set(key, {secret})
         address = bus.Address(key.name, bus.CLI_SENDER)
         data, renew_after_s = self._identities.secret(address, bus.cli_permissions(key.name), decode_data(live))
-        wanted = _secret(key.name, data)
-        if live is None or differences(wanted, live):
-            await self._api.apply(SECRET, wanted)
+        await self._bring_about(_secret(key.name, data), live)
         return Outcome(requeue_after_s=renew_after_s)
+
+    async def _bring_about(self, wanted: Body, live: Body | None) -> None:
+        if live is None:
+            # Not by apply: that would take over what a person makes of this name at the same moment.
+            await self._api.create(SECRET, wanted)
+        elif differences(wanted, live):
+            uid = {"metadata": wanted["metadata"] | {"uid": live["metadata"]["uid"]}}
+            await self._api.apply(SECRET, wanted | uid)
 
 
 def _is_ours(live: Body) -> bool:

@@ -94,8 +94,20 @@ class Primaries:
         body = self._store.get(key)
         return None if body is None else Primary.of(key, body)
 
+    def forget(self, key: Key) -> None:
+        """The object is gone, and nothing has to be ended for it any more."""
+        self._store.forget_departed(key)
+
     async def write_status(self, primary: Primary, wanted: Body) -> bool:
-        """At most one patch; none where the status says all of it already. Tells whether one was sent."""
+        """At most one patch; none where the status says all of it already. Tells whether one was sent.
+
+        The resource version makes it a compare-and-set: a status speaks of the object that was looked at, and of no
+        later one of its name (the API server does not compare a status patch's UID).
+
+        Raises:
+            Conflict: The object has changed meanwhile; it has to be looked at again.
+            NotFound: It is gone.
+        """
         patch = status_patch(wanted, primary.status)
         if patch is None:
             return False
@@ -105,12 +117,13 @@ class Primaries:
                 resource,
                 primary.key.namespace,
                 primary.key.name,
-                {"metadata": {"uid": primary.uid}, "status": patch},
+                {"metadata": {"resourceVersion": primary.body["metadata"]["resourceVersion"]}, "status": patch},
             )
-        except (errors.NotFound, errors.Conflict):
-            # It is gone, or another object bears the name: the watch will tell.
-            return False
-        self._store.put(primary.key, body)
+        except errors.NotFound:
+            # A watch that was cut may never tell of it.
+            self._store.remove(primary.key)
+            raise
+        self._store.absorb(primary.key, body)
         return True
 
     async def add_finalizer(self, primary: Primary) -> Primary:
@@ -127,7 +140,7 @@ class Primaries:
         # The resource version makes it a compare-and-set: somebody else's finalizer is never dropped by our list.
         patch = {"metadata": {"resourceVersion": meta["resourceVersion"], "finalizers": finalizers}}
         body = await self._api.merge_patch(PRIMARY[primary.key.kind], primary.key.namespace, primary.key.name, patch)
-        self._store.put(primary.key, body)
+        self._store.absorb(primary.key, body)
         return Primary.of(primary.key, body)
 
 

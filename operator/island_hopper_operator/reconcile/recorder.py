@@ -66,11 +66,11 @@ class Recorder:
         return {
             "apiVersion": EVENT.api_version,
             "kind": "Event",
-            "metadata": {"generateName": f"{primary.key.name}.", "namespace": namespace},
+            "metadata": {"generateName": f"{primary.key.name}-", "namespace": namespace},
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "type": kind,
             "reason": reason,
-            "note": note[:NOTE_LIMIT],
+            "note": note.encode()[:NOTE_LIMIT].decode(errors="ignore"),
             "action": "Reconcile",
             "reportingController": "islandhopper.dev/operator",
             "reportingInstance": self._instance[:128],

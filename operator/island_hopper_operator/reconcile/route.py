@@ -41,6 +41,7 @@ class RouteReconciler:
         if route is None:
             self._references.set(key, ())
             self._recorder.forget(key)
+            self._primaries.forget(key)
             return Outcome(gone=True)
         if route.deleted_at is not None:
             return Outcome()

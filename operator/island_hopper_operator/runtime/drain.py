@@ -52,8 +52,11 @@ async def drain(api: KubeApi, patience_s: float) -> None:
 async def _held(api: KubeApi) -> list[tuple[Resource, Body]]:
     found = []
     for resource in (PRIMARY["Agent"], PRIMARY["StorageBinding"]):
-        async for items, _ in api.list_pages(resource, "", metadata_only=True):
-            found += [(resource, item) for item in items if FINALIZER in (item["metadata"].get("finalizers") or [])]
+        try:
+            async for items, _ in api.list_pages(resource, "", metadata_only=True):
+                found += [(resource, item) for item in items if FINALIZER in (item["metadata"].get("finalizers") or [])]
+        except NotFound:
+            log.info("%s: the CRD is gone, and its objects with it", resource.kind)
     return found
 
 

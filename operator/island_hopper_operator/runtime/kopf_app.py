@@ -31,7 +31,7 @@ def build_registry(connection: Connection, put: Seen, seen: Seen) -> kopf.Operat
     registry = kopf.OperatorRegistry()
 
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=connection.server, aiohttp_session=connection.session)
+        return kopf.AiohttpSession(server=connection.server, aiohttp_session=connection.share())
 
     async def configure(settings: kopf.OperatorSettings, **_: Any) -> None:
         settings.scanning.disabled = True

@@ -163,7 +163,7 @@ async def _start(
 
 def _all_keys(operator: wiring.Operator) -> list[Key]:
     namespaces = [Key("Namespace", "", name) for name in operator.cluster.cli_namespaces]
-    return [*operator.store.keys(), *namespaces]
+    return [*(operator.store.keys() if operator.is_listed else ()), *namespaces]
 
 
 async def _sweep(operator: wiring.Operator) -> None:

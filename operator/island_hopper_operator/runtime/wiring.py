@@ -5,7 +5,7 @@ import logging
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 from pydantic import ValidationError
@@ -18,7 +18,7 @@ from island_hopper_operator.engine.queue import Priority
 from island_hopper_operator.engine.store import Body, Key, References, Store
 from island_hopper_operator.kube.api import KubeApi
 from island_hopper_operator.kube.reflector import Place
-from island_hopper_operator.kube.resources import CONFIG_MAP, Resource
+from island_hopper_operator.kube.resources import CONFIG_MAP, NAMESPACE, Resource
 from island_hopper_operator.reconcile.agent import AgentReconciler, AgentSettings
 from island_hopper_operator.reconcile.backends import Backends
 from island_hopper_operator.reconcile.binding import BindingReconciler, BindingSettings
@@ -61,26 +61,33 @@ class Operator:
     controller: Controller[Key]
     bus: NatsBus | None
     own_namespace: str
+    unseen: set[Key] = field(default_factory=set)
     is_draining: bool = False
+    is_listed: bool = False
+    """All of our kinds have been listed once."""
+    _ready: dict[Key, Mapping[str, object] | None] = field(default_factory=dict)
+    """Ready of each object as the watch showed it last: what refers to it hears of a change, also of one we wrote."""
 
     def put(self, key: Key, event: str | None, body: Body) -> None:
-        """An object of the first lists."""
+        """An object, as soon as it is known: before `seen`, and before all of the first lists are through."""
         del event
         self.store.put(key, body)
 
     def seen(self, key: Key, event: str | None, body: Body) -> None:
-        """An event of an object of our kinds."""
-        queue, before = self.controller.queue, self.store.get(key)
+        """An event of an object of our kinds; the first comes when all kinds have been listed."""
+        self.is_listed = True
         if event == "DELETED":
             self.store.remove(key)
-            queue.add(key)
+            self._ready.pop(key, None)
+            self.controller.queue.add(key)
             self._wake_referrers(key)
             return
-        is_first = event is None
-        if self.store.put(key, body) or is_first:
-            queue.add(key)
-            self._wake_referrers(key)
-        elif ready_condition((before or {}).get("status")) != ready_condition(body.get("status")):
+        self.store.put(key, body)
+        is_news, ready = self.store.is_news(key, body), ready_condition(body.get("status"))
+        if is_news:
+            self.controller.queue.add(key)
+        if is_news or ready != self._ready.get(key):
+            self._ready[key] = ready
             self._wake_referrers(key)
 
     def watched(self, resource: Resource, event: str, place: Place, body: Body) -> None:
@@ -88,7 +95,9 @@ class Operator:
         if resource is CONFIG_MAP and place == (self.own_namespace, DRAIN_CONFIG_MAP):
             self._drain(is_draining=event != "DELETED")
         for key in self.cluster.see(resource, event, place, body):
-            self.controller.queue.add(key, Priority.CHILD)
+            # Until all kinds are listed a route that exists may seem missing; the first lists make each object due.
+            if self.is_listed or key.kind == NAMESPACE.kind:
+                self.controller.queue.add(key, Priority.CHILD)
 
     def heard(self, subject: str, payload: bytes) -> None:
         """A report of a pod."""
@@ -98,7 +107,7 @@ class Operator:
 
     def wake_agent(self, key: Key) -> None:
         """Its pods said something new, or fell silent: the Agent and its route have to tell."""
-        if self.store.get(key) is None:
+        if not self.is_listed or self.store.get(key) is None:
             return
         self.controller.queue.add(key, Priority.CHILD)
         for target in self.references.targets(key):
