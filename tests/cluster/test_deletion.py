@@ -22,7 +22,7 @@ def test_an_agents_children_streams_and_identity_go_with_it(
     kube.kubectl("delete", "agent", "support", "-n", namespace, "--timeout=20s")
     assert not streams & set(bus_admin.streams())
     for kind in ("Deployment", "Service", "Secret", "ConfigMap", "ServiceAccount", "Pod"):
-        until(lambda kind=kind: not kube.select(kind, namespace, "islandhopper.dev/agent=support"), 20, f"{kind}s gone")
+        until(lambda kind=kind: not kube.select(kind, namespace, "islandhopper.dev/agent=support"), 60, f"{kind}s gone")
 
 
 def test_retain_keeps_schemas_rows_and_bucket_and_ends_the_credentials(

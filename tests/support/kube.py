@@ -136,7 +136,8 @@ class Kube:
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.picture(namespace)}") from None
 
-    def gone(self, kind: str, namespace: str, name: str, within_s: float = 20) -> None:
+    def gone(self, kind: str, namespace: str, name: str, within_s: float = 60) -> None:
+        # Garbage collection learns of new kinds every 30 s only: the first owners of a fresh cluster take that long.
         until(lambda: self.get(kind, namespace, name) is None, within_s, f"{kind} {namespace}/{name} gone")
 
     def pods(self, namespace: str, agent: str) -> list[Body]:
