@@ -6,6 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 PYTEST := $(BIN)/python -m pytest
+OFFLINE := $(BIN)/python tests/offline.py
 SOURCES := crds operator agent_image cli tests
 UV_VERSION := 0.13.9
 UV := build/uv/bin/uv
@@ -44,7 +45,8 @@ lint: venv ## Format, lint rules, types, import rules
 
 .PHONY: test
 test: programs ## Every test tier that exists, starting what it needs
-	$(PYTEST) tests
+	$(PYTEST) tests/unit tests/component
+	$(OFFLINE) $(PYTEST) tests/cluster
 
 .PHONY: test-unit
 test-unit: venv ## Seconds; starts nothing
@@ -55,8 +57,14 @@ test-component: programs ## Against real NATS, PostgreSQL, SeaweedFS
 	$(PYTEST) tests/component
 
 .PHONY: test-cluster
-test-cluster: programs ## Against a real API server and the process node
-	$(PYTEST) tests/cluster
+test-cluster: programs ## Against a real API server and the process node, without any network
+	$(OFFLINE) $(PYTEST) tests/cluster
+
+##@ Measure
+
+.PHONY: bench-road
+bench-road: programs ## From apply to Ready, and what operator and pod weigh
+	$(BIN)/python tests/bench/road.py
 
 ##@ Make
 

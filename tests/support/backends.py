@@ -126,6 +126,7 @@ class NatsServer(Backend):
     """NATS in operator mode with one account; users are signed for by the account's seed or by its signing key."""
 
     port: int = field(default_factory=free_port)
+    jetstream: bool = True
 
     def __post_init__(self) -> None:
         self._accounts = Accounts()
@@ -149,11 +150,8 @@ class NatsServer(Backend):
 
     def start(self) -> None:
         config = self.home / "nats.conf"
-        config.write_text(
-            f'listen: "{LOOPBACK}:{self.port}"\n'
-            f'jetstream {{ store_dir: "{self.home}/jetstream" }}\n'
-            f"{self._accounts.server_config()}"
-        )
+        store = f'jetstream {{ store_dir: "{self.home}/jetstream" }}\n' if self.jetstream else ""
+        config.write_text(f'listen: "{LOOPBACK}:{self.port}"\n{store}{self._accounts.server_config()}')
         self._process = start([_tool("nats-server"), "-c", config], self.log)
         wait_until(lambda: is_listening(self.port), "NATS", self._process, self.log)
 

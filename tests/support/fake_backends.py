@@ -6,14 +6,13 @@ same `Journal` as the Kubernetes beside them, so that a crash can be put after a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from fake_kube import Journal, Write
 
 from island_hopper_api.storage_binding import CredentialsKind
 from island_hopper_operator.drivers.base import Claim, require
 from island_hopper_operator.drivers.postgres_connection import PostgresEndpoint
-from island_hopper_operator.engine.store import Key
 from island_hopper_operator.errors import (
     BucketOwnedByOther,
     Conflict,
@@ -286,12 +285,3 @@ class FakeBackends(Backends):
         if self.missing:
             raise self.missing
         return self.buckets[class_name], settings
-
-
-def secret_key(namespace: str, name: str) -> Key:
-    return Key("Secret", namespace, name)
-
-
-def renamed(mark: Mark, **changes: str) -> Mark:
-    """Another owner's mark."""
-    return replace(mark, **changes)
