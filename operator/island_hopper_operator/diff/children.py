@@ -91,7 +91,8 @@ def _same(desired: Any, live: Any, path: str) -> bool:
     if desired == live:
         return True
     # 1000m comes back as 1: equal quantities are written in one canonical way.
-    return ".resources." in path and _quantity(desired) == _quantity(live)
+    amount = _quantity(desired) if ".resources." in path else None
+    return amount is not None and amount == _quantity(live)
 
 
 def _quantity(text: Any) -> Decimal | None:

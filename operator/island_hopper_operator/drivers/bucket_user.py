@@ -10,9 +10,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from island_hopper_operator.drivers.s3 import ObjectStore, ObjectStoreError
+from island_hopper_operator.errors import ObjectStoreRefused
 from island_hopper_operator.externals import AccessKey, Mark, UserObserved
 
 POLICY_NAME = "island-hopper"
+
+_NO_IAM = frozenset({"404", "InvalidAction", "UnknownOperation", "MalformedXML"})
+"""How servers answer the first IAM call that know nothing of IAM."""
 
 BUCKET_ACTIONS = ("s3:ListBucket", "s3:GetBucketLocation")
 OBJECT_ACTIONS = ("s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
@@ -100,7 +104,15 @@ class BucketUser:
         return list(answer["PolicyNames"])
 
     async def _iam(self, operation: str, **parameters: Any) -> dict[str, Any]:
-        return await self._store.call("iam", operation, UserName=self._name, **parameters)
+        try:
+            return await self._store.call("iam", operation, UserName=self._name, **parameters)
+        except ObjectStoreError as error:
+            if error.is_not_implemented or error.code in _NO_IAM:
+                raise ObjectStoreRefused(
+                    f"{self._store.endpoint} has no IAM API at this address: set the class's objectStore.iam: false, "
+                    "and Agents share the admin's key"
+                ) from error
+            raise
 
     async def _existing(self, operation: str, **parameters: Any) -> dict[str, Any] | None:
         """The answer, or None where user, policy or key is absent."""

@@ -167,9 +167,10 @@ class NatsBus:
         if error is None:
             return answer
         code = int(error.get("err_code", 0))
-        if error.get("code") == 503:
+        if error.get("code") == 503 and code not in _HINTS:
             raise BusUnreachable(f"{self}: JetStream is not ready for {subject} (error {code}). Trying again")
-        raise JetStreamError(f"{self} refuses {subject} (JetStream error {code}). {_hint(code)}", code)
+        hint = _HINTS.get(code, "The server's log has the details")
+        raise JetStreamError(f"{self} refuses {subject} (JetStream error {code}). {hint}", code)
 
     async def _keep(self) -> None:
         """Until cancelled: a connection, its end or the time to renew it, the next one."""
@@ -276,7 +277,10 @@ class NatsBus:
 
     async def _subscribe(self, link: _Link, subject: str, handler: Handler) -> None:
         async def deliver(message: Any) -> None:
-            handler(message.subject, message.data)
+            try:
+                handler(message.subject, message.data)
+            except Exception:  # one message that nobody understands must not end the subscription
+                log.exception("%s: a message on %s could not be handled", self, message.subject)
 
         try:
             link.subscriptions.append(await link.client.subscribe(subject, cb=deliver))
@@ -305,12 +309,10 @@ _HINTS = {
     10023: "The account's JetStream limits leave no room: raise them or make the mailboxes smaller",
     10026: "The account may have no more streams or consumers: raise its limits",
     10027: "The account may have no more streams: raise its limit",
-    10028: "The server's JetStream store is full",
+    10028: "The account's JetStream storage is used up: raise its limit or make the mailboxes smaller",
     10039: "Enable JetStream for the account",
-    10047: "The server has not as much storage left: raise its limit or make the mailboxes smaller",
+    10047: "The server has not as much JetStream storage left: raise its limit or make the mailboxes smaller",
     10074: "Streams with several replicas need a cluster of as many servers",
+    10076: "Enable JetStream on the server",
 }
-
-
-def _hint(code: int) -> str:
-    return _HINTS.get(code, "The server's log has the details")
+"""What to do about the errors that only the platform team can mend, by err_code."""

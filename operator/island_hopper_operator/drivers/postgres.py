@@ -108,14 +108,20 @@ class PostgresDriver:
             fields.add(DatabaseField.CREDENTIAL)
         if not fields:
             return
-        salted = None if desired.password is None else verifier(desired.password, self._entropy(SALT_BYTES))
-        repair = Repair(desired, found, self._endpoint.database, salted)
-        roles = [f for f in fields if f == DatabaseField.OWNER_ROLE]
-        await self._run(connection, repairs(repair, roles))
+        repair = Repair(desired, found, self._endpoint.database, self._verifier(desired, fields))
+        # What belongs to the owner can only be made by a member of it.
+        first = fields & {DatabaseField.OWNER_ROLE}
+        await self._run(connection, repairs(repair, first))
         await self._join(connection, (desired.owner_role,))
-        await self._run(connection, repairs(repair, fields - set(roles)))
+        await self._run(connection, repairs(repair, fields - first))
         await self._adopt_relations(connection, desired, fields)
         await self._check(connection, desired)
+
+    def _verifier(self, desired: DatabaseDesired, fields: set[str]) -> str | None:
+        """Of the password, where one is to be set."""
+        if desired.password is None or not fields & {DatabaseField.CREDENTIAL, DatabaseField.RUNTIME_ROLE}:
+            return None
+        return verifier(desired.password, self._entropy(SALT_BYTES))
 
     async def _adopt_relations(self, connection: Connection, desired: DatabaseDesired, fields: Iterable[str]) -> None:
         """What an adopted schema holds becomes the owner's too: the runtime could not use it otherwise."""

@@ -117,6 +117,11 @@ async def credential_accepted(
         return False
     except asyncpg.TooManyConnectionsError:
         return None
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise DatabaseRefused(
+            f"{endpoint}: role {role!r} may not connect to the database. GRANT CONNECT ON DATABASE {endpoint.database} "
+            f"TO {role}"
+        ) from error
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         raise DatabaseRefused(
             f"{endpoint}: the server accepts no login of role {role!r} from here, whatever its password. "

@@ -178,18 +178,24 @@ class ObjectStore:
         )
 
     def _translated(self, work: Callable[[], Answer]) -> Answer:
-        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+        from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError, ValidationError
 
         try:
             return work()
         except ClientError as error:
             raise self._answered(error.operation_name, error.response) from error
-        except ParamValidationError as error:
-            raise ObjectStoreError(f"{self.endpoint}: a name or key is malformed", "ParamValidation", 400) from error
+        except (ParamValidationError, ValidationError) as error:
+            raise ObjectStoreRefused(
+                f"{self.endpoint}: a name, the region or a key is malformed ({type(error).__name__}). Correct the class"
+            ) from error
         except (BotoCoreError, OSError) as error:
             raise ObjectStoreUnreachable(
                 f"{self.endpoint} does not answer ({type(error).__name__}): "
                 "check that it runs and that the operator reaches it"
+            ) from error
+        except ValueError as error:
+            raise ObjectStoreRefused(
+                f"{self.endpoint}: the endpoint is not a URL such as https://s3.example.com. Correct the class"
             ) from error
 
     def _answered(self, operation: str, response: dict[str, Any]) -> OperatorError:

@@ -40,8 +40,8 @@ class MailboxDesired:
     max_ack_pending: int = DEFAULT_MAX_ACK_PENDING
     event_max_age_s: float = DEFAULT_EVENT_MAX_AGE_S
     event_max_bytes: int = DEFAULT_EVENT_MAX_BYTES
-    replicas: int = 1
-    """Servers that keep each stream: 3 where the bus has as many."""
+    replicas: int | None = None
+    """Servers that keep each stream; None leaves that to whoever runs the bus, who may raise it by hand."""
 
     @property
     def task_stream(self) -> str:
@@ -66,8 +66,8 @@ class MailboxDesired:
             "max_bytes": self.max_bytes,
             "max_age": nanoseconds(self.max_age_s),
             "duplicate_window": nanoseconds(min(DUPLICATE_WINDOW_S, self.max_age_s)),
-            "num_replicas": self.replicas,
             "metadata": self.mark.to_dict(),
+            **self._placement(),
         }
 
     def events(self) -> dict[str, Any]:
@@ -81,9 +81,12 @@ class MailboxDesired:
             "max_bytes": self.event_max_bytes,
             "max_age": nanoseconds(self.event_max_age_s),
             "duplicate_window": nanoseconds(min(DUPLICATE_WINDOW_S, self.event_max_age_s)),
-            "num_replicas": self.replicas,
             "metadata": self.mark.to_dict(),
+            **self._placement(),
         }
+
+    def _placement(self) -> dict[str, Any]:
+        return {} if self.replicas is None else {"num_replicas": self.replicas}
 
     def task_consumer(self) -> dict[str, Any]:
         """The server delivers for ever: the pods count deliveries, tell the sender and only then give up."""
