@@ -84,6 +84,7 @@ def checked(subject: str, data: bytes, me: Address, verb: Verb) -> Envelope:
         raise EnvelopeInvalid("envelope and subject disagree on addressee, kind, sender or task")
     if (to, subject_verb) != (me, verb):
         raise EnvelopeInvalid(f"the message is a {subject_verb} for {to}, not a {verb} for {me}")
-    if envelope.principal not in (None, principal_of(sender)):
+    # An answer bears the principal of the task that it answers; only what asks for work must speak for its sender.
+    if verb in (Verb.TASK, Verb.CANCEL) and envelope.principal not in (None, principal_of(sender)):
         raise EnvelopeInvalid("the envelope speaks for another principal than its sender, who may not do that")
     return envelope

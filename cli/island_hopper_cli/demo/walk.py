@@ -29,12 +29,12 @@ READY_WITHIN_S = 180
 OUR_KINDS = ",".join(kind.plural for kind in (AGENT, MODEL_ROUTE, STORAGE_BINDING))
 
 QUESTION = "What is the capital of France?"
-FOLLOW_UP = "What did I just ask you?"
+FOLLOW_UP = "What did I ask about?"
 TASK = "What is the capital of Italy?"
 
 LOCAL_MODEL = (
     "The model is SmolLM2 with 135 million parameters, on this machine: it answers simple facts at best.\n"
-    "Whatever it makes of a follow-up, the size of the prompt and the rows below show what reached it."
+    "That a session's earlier turns reach it shows in its answers, and in the size of the prompt."
 )
 
 

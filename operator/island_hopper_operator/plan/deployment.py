@@ -97,7 +97,7 @@ def _container(spec: AgentSpec, mounts: Mounts, default_image: str) -> Body:
             {"name": "status", "containerPort": constants.STATUS_PORT, "protocol": "TCP"},
         ],
         "startupProbe": _probe("/ready", period_s=1, failures=120),
-        "readinessProbe": _probe("/ready", period_s=5, failures=2),
+        "readinessProbe": _probe("/ready", period_s=2, failures=2),
         "livenessProbe": _probe("/health", period_s=10, failures=3),
         "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_S}}},
         "securityContext": {

@@ -228,8 +228,12 @@ async def test_jobs_complete_and_fail(cluster):
 
 
 async def test_a_pod_that_is_active_for_too_long_fails(cluster):
-    await cluster.pod("slow", cluster.python(WAIT), activeDeadlineSeconds=1, restartPolicy="Never")
+    stubborn = f"import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n{WAIT}"
+    limits = {"activeDeadlineSeconds": 1, "terminationGracePeriodSeconds": 1}
+    await cluster.pod("slow", cluster.python(stubborn), restartPolicy="Never", **limits)
 
     pod = await cluster.until("pods", "slow", phase("Failed"))
 
     assert pod["status"]["reason"] == "DeadlineExceeded"
+    assert state(pod)["terminated"]["exitCode"] == 137
+    assert cluster.node.process.poll() is None

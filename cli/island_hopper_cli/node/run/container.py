@@ -60,7 +60,7 @@ class ContainerRunner:
 
     async def replace(self) -> None:
         """End the present run; the next one is of the new image, without a wait."""
-        if self._run is not None:
+        if self._run is not None and self.has_other_image():
             message = "the image changed, so the container is replaced"
             self._context.event("Normal", "Killing", message, self.record.name)
             self._backoff.reset()

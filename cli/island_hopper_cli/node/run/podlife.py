@@ -62,7 +62,7 @@ class PodLife:
 
     def update(self) -> None:
         """The pod's object changed: of a running pod only images and the deadline can."""
-        if self._limit is not None:
+        if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(self._deadline())
         if self._context.pod["spec"].get("ephemeralContainers"):
             self._context.event("Warning", "Refused", "ephemeral containers are not supported by this node")

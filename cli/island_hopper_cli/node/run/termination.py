@@ -30,7 +30,7 @@ class Termination:
     async def within(self, grace_s: float) -> None:
         """Returns when the process has ended; cancelling the caller does not stop the termination."""
         self._deadline = min(self._deadline, self._clock.time() + grace_s)
-        if self._limit is not None:
+        if self._limit is not None and not self._limit.expired():
             self._limit.reschedule(self._deadline)
         if self._task is None:
             self._task = self._clock.create_task(self._end(), name=f"termination of process {self._process.pid}")
