@@ -14,6 +14,8 @@ from admin import BusAdmin, DatabaseAdmin, StoreAdmin
 from faults import StopComponent, stopper
 from kube import Kube
 from operator_control import OperatorControl
+from provider import Provider
+from provider_thread import provider_thread
 
 from island_hopper_cli.dev.cluster import DevCluster
 from island_hopper_cli.dev.install import install
@@ -72,3 +74,9 @@ def store_admin(dev_cluster: DevCluster) -> Iterator[StoreAdmin]:
 @pytest.fixture(scope="session")
 def operator(kube: Kube) -> OperatorControl:
     return OperatorControl(kube)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with provider_thread() as running:
+        yield running

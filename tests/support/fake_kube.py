@@ -16,7 +16,7 @@ from fake_apply import FieldSet, defaulted, merged, owned_fields, subtracted, wi
 
 from island_hopper_api.constants import FIELD_MANAGER
 from island_hopper_operator.kube import errors
-from island_hopper_operator.kube.resources import BY_KIND, Resource
+from island_hopper_operator.kube.resources import BY_KIND, EVENT, LEASE, REPLICA_SET, Resource
 
 Body = dict[str, Any]
 Place = tuple[str, str, str]
@@ -24,6 +24,8 @@ Place = tuple[str, str, str]
 
 Listener = Callable[[str, Resource, Body], None]
 """Takes ADDED, MODIFIED or DELETED, the resource and a copy of the body."""
+
+RESOURCES = BY_KIND | {resource.kind: resource for resource in (EVENT, LEASE, REPLICA_SET)}
 
 DELETED_AT = "2026-01-01T00:00:00Z"
 CREATED_AT = "2025-12-31T00:00:00Z"
@@ -188,17 +190,17 @@ class FakeKube:
     def edit(self, kind: str, namespace: str, name: str, change: Callable[[Body], object]) -> Body:
         body = copy.deepcopy(self.objects[kind, namespace, name])
         change(body)
-        return self._store((kind, namespace, name), BY_KIND[kind], body)
+        return self._store((kind, namespace, name), RESOURCES[kind], body)
 
     def remove(self, kind: str, namespace: str, name: str) -> None:
         """Delete as the API server does: at once, or once the finalizers are gone."""
         live = self.objects[kind, namespace, name]
         if not live["metadata"].get("finalizers"):
-            self._vanish((kind, namespace, name), BY_KIND[kind])
+            self._vanish((kind, namespace, name), RESOURCES[kind])
             return
         deleted = copy.deepcopy(live)
         deleted["metadata"]["deletionTimestamp"] = DELETED_AT
-        self._store((kind, namespace, name), BY_KIND[kind], deleted)
+        self._store((kind, namespace, name), RESOURCES[kind], deleted)
 
     def collect_garbage(self) -> None:
         """What kube-controller-manager does: dependents of an owner that is gone go too."""

@@ -71,6 +71,10 @@ class OperatorControl:
         finally:
             self._upgrade(base)
 
+    def settings(self) -> dict[str, Any]:
+        """The settings that the development cluster gives the chart."""
+        return dict(values(self._kube.cluster.endpoints)["settings"])
+
     def wait_ready(self) -> None:
         self._kube.kubectl("rollout", "status", f"deployment/{RELEASE}", "-n", NAMESPACE, "--timeout=60s")
 
