@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What callers do wrong and what providers do wrong, at the real pod: the right status, a clear message, nothing kept."""
+"""What callers and providers do wrong, at the real pod: the right status, a clear message, nothing kept."""
 
 from typing import Any
 

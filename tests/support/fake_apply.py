@@ -103,9 +103,9 @@ QUANTITIES = {"0.5": "500m", "1000m": "1", "1024Mi": "1Gi", "1.5Gi": "1536Mi", "
 
 def defaulted(body: Body, kind: str) -> Body:
     """What the API server makes of an object before it stores it."""
-    for name in ("data", "labels", "annotations"):
+    for name in ("data", "labels", "annotations", "ownerReferences"):
         for holder in (body, body.get("metadata", {})):
-            if holder.get(name) == {}:
+            if holder.get(name) in ({}, []):
                 del holder[name]
     if kind == "Service":
         spec = body["spec"]

@@ -122,8 +122,8 @@ class FakeKube:
 
     async def apply(self, resource: Resource, body: Body) -> tuple[Body, bool]:
         place = _place(resource, body)
+        write = self._begin("apply" if place in self.objects else "create", place)
         live = self.objects.get(place)
-        write = self._begin("apply" if live else "create", place)
         self._check_uid(place, body, live, absent_is_conflict=True)
         wanted = copy.deepcopy(body)
         wanted["metadata"].pop("uid", None)

@@ -8,6 +8,7 @@ operator's memory; after a crash a test starts another one over the same world.
 import base64
 import json
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -51,6 +52,28 @@ SEED = bytes(nkeys.encode_seed(bytes(range(32)), nkeys.PREFIX_BYTE_ACCOUNT)).dec
 ACCOUNT = Account(nkeys.from_seed(bytearray(SEED.encode())).public_key.decode(), SEED)
 
 
+ROUTE: Body = {
+    "targets": [
+        {"name": "main", "model": "m", "baseURL": "https://llm", "secretRef": {"name": "openai", "key": "api-key"}}
+    ]
+}
+AGENT: Body = {
+    "modelRouteRef": {"name": "default"},
+    "storageRef": {"name": "main"},
+    "auth": {"apiKeys": [{"principal": "web", "secretRef": {"name": "callers", "key": "web"}}]},
+}
+CHILDREN = (
+    ("ServiceAccount", "support"),
+    ("Secret", "support-api"),
+    ("Secret", "support-keys"),
+    ("Secret", "support-bus"),
+    ("ConfigMap", "support-route"),
+    ("Service", "support"),
+    ("Deployment", "support"),
+)
+"""Of the Agent below; the ConfigMap with its configuration bears a hash in its name."""
+
+
 class World:
     """The cluster, the backends and the pods."""
 
@@ -84,6 +107,21 @@ class World:
         if live is not None:
             return self.kube.edit(kind, namespace, name, lambda body: body.update(spec=stored))
         return self.kube.put(PRIMARY[kind], {"metadata": {"name": name, "namespace": namespace}, "spec": stored})
+
+    def quickstart(self) -> None:
+        """An Agent and all that it needs."""
+        for step in self.steps().values():
+            step()
+
+    def steps(self) -> dict[str, Callable[[], object]]:
+        """What a person applies, piece by piece."""
+        return {
+            "Secret openai": lambda: self.secret("openai", {"api-key": "openai-canary"}),
+            "Secret callers": lambda: self.secret("callers", {"web": "caller-canary"}),
+            "ModelRoute default": lambda: self.apply("ModelRoute", "default", ROUTE),
+            "StorageBinding main": lambda: self.apply("StorageBinding", "main"),
+            "Agent support": lambda: self.apply("Agent", "support", AGENT),
+        }
 
     def secret(self, name: str, data: dict[str, str], namespace: str = NAMESPACE) -> Body:
         body = {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A database of sessions as a StorageBinding has it: an owner that cannot log in, and a runtime role that acts as it."""
+"""A database of sessions as a StorageBinding has it: an owner without login, and a runtime role that acts as it."""
 
 import itertools
 from dataclasses import dataclass

@@ -82,7 +82,7 @@ class PodFiles:
         write_volume(self.config_dir / "route", {"route.yaml": yaml.safe_dump(self.route, sort_keys=False)})
 
     def target(self, base_url: str, **changes: Any) -> dict[str, Any]:
-        timeouts = {"connectS": 2.0, "firstTokenS": 5.0, "idleS": 5.0, "totalS": 20.0}
+        timeouts = {"connectS": 2.0, "firstTokenS": 3.0, "idleS": 2.0, "totalS": 20.0}
         target = {
             "name": "main",
             "provider": "OpenAI",

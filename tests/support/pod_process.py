@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import openai
 from pod_files import API_KEY, PodFiles
-from processes import start, stop
+from processes import start, stop, wait_until
 
 _addresses = itertools.count(1)
 
@@ -80,6 +80,17 @@ class PodProcess:
     async def ready(self, within_s: float = 30.0) -> "PodProcess":
         await self.eventually(self.is_ready, within_s)
         return self
+
+    def wait_ready(self) -> None:
+        """The same from a fixture that has no event loop."""
+
+        def answers() -> bool:
+            try:
+                return httpx.get(f"{self.status_url}/ready").status_code == 200
+            except httpx.TransportError:
+                return False
+
+        wait_until(answers, f"pod {self.pod}", self.process, self.log)
 
     async def is_ready(self) -> bool:
         return await self.status_code("/ready") == 200

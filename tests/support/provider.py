@@ -34,8 +34,8 @@ class Asked:
 
 @dataclass
 class Provider:
-    """`mode` is one of: ok, empty, echo, length, slow, hang, stall, cut, no-finish, error-event, garbage, 400, 401, 404,
-    429, 500, context, no-usage, wait."""
+    """`mode`: ok, empty, echo, length, no-usage, slow, wait, hang, stall, cut, no-finish, error-event, garbage,
+    400, 401, 404, 429, 500, context."""
 
     mode: str = "ok"
     script: deque[str] = field(default_factory=deque)
@@ -51,14 +51,12 @@ class Provider:
         self._waiting = 0
         self.url = ""
 
-    async def start(self, host: str) -> None:
+    async def start(self, host: str, port: int) -> None:
         app = web.Application(client_max_size=8 << 20)
         app.router.add_post("/v1/chat/completions", self._answer)
         self._runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, 0)
-        await site.start()
-        port = site._server.sockets[0].getsockname()[1]
+        await web.TCPSite(self._runner, host, port, reuse_address=True).start()
         self.url = f"http://{host}:{port}/v1"
 
     async def stop(self) -> None:

@@ -66,7 +66,9 @@ def _streamed(to: Addressee, question: Question) -> Answer:
 def _tell_session(args: argparse.Namespace, answer: Answer) -> None:
     if answer.session is None:
         return
-    again = ["hopper", "ask", args.agent, "…", "--session", answer.session]
+    # An id may begin with a hyphen, which would read as an option.
+    session = [f"--session={answer.session}"] if answer.session.startswith("-") else ["--session", answer.session]
+    again = ["hopper", "ask", args.agent, "…", *session]
     again += ["-n", args.namespace] if args.namespace else []
     again += ["--context", args.context] if args.context else []
     again += ["--bus"] if args.bus else []

@@ -93,7 +93,7 @@ def in_stream(agent: Agent, error: object, status: int) -> AskError:
 def _next_step(agent: Agent, refusal: Refusal, session: str | None, question_bytes: int) -> str:
     match refusal.status:
         case 400 if refusal.code == SESSIONS_NEED_STORAGE:
-            return "leave out --session, or give the Agent a spec.storageRef"
+            return "here: leave out --session"
         case 401:
             secret = names.api_secret(agent.name)
             return (

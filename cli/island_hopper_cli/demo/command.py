@@ -51,10 +51,11 @@ def _demonstrate(walk: Walk, *, keep: bool, ran_before: bool) -> None:
     try:
         walk.walk()
     except BaseException as error:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
+        was_interrupted = isinstance(error, KeyboardInterrupt | SystemExit)
+        if was_interrupted:
             walk.progress.say("interrupted: cleaning up")
         try:
-            _end(walk, keep=keep, ran_before=ran_before, failed=True)
+            _end(walk, keep=keep, ran_before=ran_before, failed=not was_interrupted)
         except CommandError as another:
             # What ended the demo is what the person has to know; this is said beside it.
             walk.progress.say(f"the clean-up did not succeed either: {another}")
@@ -71,10 +72,11 @@ def _end(walk: Walk, *, keep: bool, ran_before: bool, failed: bool) -> None:
 
 def _hand_over(walk: Walk) -> None:
     belongings.forget(walk.cluster.paths)
-    walk.progress.say(
-        'The cluster and the sample stay. For kubectl and helm:  eval "$(hopper dev env)"\n'
-        "To stop it: hopper dev down. To delete it with all its data: hopper dev reset"
-    )
+    if _runs(walk.cluster.paths):
+        walk.progress.say(
+            'The cluster stays, with what was applied. For kubectl and helm:  eval "$(hopper dev env)"\n'
+            "To stop it: hopper dev down. To delete it with all its data: hopper dev reset"
+        )
 
 
 def _clean_up(walk: Walk, *, ran_before: bool, failed: bool) -> None:

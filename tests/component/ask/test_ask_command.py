@@ -69,6 +69,12 @@ async def test_a_session_is_continued_and_named_again(world, ask):
     assert done.err.startswith("session: abc ")
 
 
+async def test_a_session_that_begins_with_a_hyphen_can_be_continued_as_told(world, ask):
+    done = await ask("support", "Hello", "--session=-abc")
+    assert done.code == 0
+    assert done.err.rstrip().endswith("--session=-abc)")
+
+
 async def test_an_agent_without_sessions_has_none_told(world, ask):
     async def sessionless(_request: web.Request, _body: dict[str, Any]) -> web.StreamResponse:
         return web.json_response({"choices": [{"message": {"content": "Hello"}}]})

@@ -343,12 +343,15 @@ class Cluster:
 
     async def kubectl(self, *words: str) -> tuple[int, str]:
         """Exit code and output, both streams."""
-        argv = [program("kubectl"), f"--kubeconfig={self.plane.kubeconfig}", f"--namespace={self.namespace}", *words]
-        process = await asyncio.create_subprocess_exec(
-            *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-        )
+        process = await self.start_kubectl(*words)
         output, _ = await process.communicate()
         return process.returncode or 0, output.decode()
+
+    async def start_kubectl(self, *words: str) -> asyncio.subprocess.Process:
+        argv = [program("kubectl"), f"--kubeconfig={self.plane.kubeconfig}", f"--namespace={self.namespace}", *words]
+        return await asyncio.create_subprocess_exec(
+            *argv, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
 
 
 @pytest.fixture

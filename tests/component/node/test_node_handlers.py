@@ -66,14 +66,15 @@ def target(tmp_path, port):
     ],
 )
 async def test_http(target, action, ok, words):
-    outcome = await run_handler({"httpGet": {"port": "web", **action}}, target, 0.3)
+    limit_s = 0.3 if action.get("path") == "/slow" else 10
+    outcome = await run_handler({"httpGet": {"port": "web", **action}}, target, limit_s)
     assert (outcome.ok, words in outcome.message) == (ok, True), outcome
 
 
 async def test_tcp(target, port):
-    assert (await run_handler({"tcpSocket": {"port": port}}, target, 1)).ok
-    assert not (await run_handler({"tcpSocket": {"port": 1}}, target, 1)).ok
-    assert not (await run_handler({"tcpSocket": {"port": port, "host": "127.42.255.2"}}, target, 1)).ok
+    assert (await run_handler({"tcpSocket": {"port": port}}, target, 10)).ok
+    assert not (await run_handler({"tcpSocket": {"port": 1}}, target, 10)).ok
+    assert not (await run_handler({"tcpSocket": {"port": port, "host": "127.42.255.2"}}, target, 10)).ok
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,8 @@ async def test_tcp(target, port):
     ],
 )
 async def test_exec(target, command, ok):
-    assert (await run_handler({"exec": {"command": command}}, target, 1)).ok is ok
+    limit_s = 0.3 if command == ["sleep", "600"] else 10
+    assert (await run_handler({"exec": {"command": command}}, target, limit_s)).ok is ok
 
 
 async def test_sleep(target):

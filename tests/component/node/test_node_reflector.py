@@ -12,7 +12,7 @@ from island_hopper_cli.node.kube.access import ApiAccess
 from island_hopper_cli.node.kube.client import ApiClient
 from island_hopper_cli.node.kube.reflector import Patience, Reflector
 
-PATIENCE = Patience(silence_s=0.2, first_delay_s=0.01, longest_delay_s=0.05)
+PATIENCE = Patience(silence_s=1, first_delay_s=0.01, longest_delay_s=0.05)
 
 
 def item(name, version):

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A pod of the Agent team/support, its provider, and what it is connected to."""
+"""A pod of the Agent team/support, its provider, and what it is connected to.
+
+Starting a process takes seconds, so tests that need no configuration of their own share one a module. The provider is
+new for each test, at the same address.
+"""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,23 +13,34 @@ from pod_files import PodFiles
 from pod_process import PodProcess, own_address
 from provider import Provider
 
+PROVIDER_PORT = 9000
+
+
+@pytest.fixture(scope="module")
+def provider_host() -> str:
+    return own_address()
+
 
 @pytest.fixture
-async def provider() -> AsyncIterator[Provider]:
+async def provider(provider_host: str) -> AsyncIterator[Provider]:
     provider = Provider()
-    await provider.start(own_address())
+    await provider.start(provider_host, PROVIDER_PORT)
     yield provider
     await provider.stop()
 
 
-@pytest.fixture
-def files(tmp_path: Path, provider: Provider) -> PodFiles:
-    """A plain agent: a route to the provider, no storage, no bus."""
-    files = PodFiles(tmp_path)
-    files.route["targets"] = [files.target(provider.url)]
+def plain_agent(home: Path, provider_host: str) -> PodFiles:
+    """A route to the provider, no storage, no bus."""
+    files = PodFiles(home)
+    files.route["targets"] = [files.target(f"http://{provider_host}:{PROVIDER_PORT}/v1")]
     files.write_agent()
     files.write_route()
     return files
+
+
+@pytest.fixture
+def files(tmp_path: Path, provider_host: str) -> PodFiles:
+    return plain_agent(tmp_path, provider_host)
 
 
 @pytest.fixture
@@ -34,3 +49,16 @@ def pod(files: PodFiles, tmp_path: Path) -> Iterator[PodProcess]:
     pod = PodProcess(files, tmp_path)
     yield pod
     pod.end()
+
+
+@pytest.fixture(scope="module")
+def shared_pod(tmp_path_factory: pytest.TempPathFactory, provider_host: str) -> Iterator[PodProcess]:
+    """A plain agent, ready."""
+    home = tmp_path_factory.mktemp("shared-pod")
+    pod = PodProcess(plain_agent(home, provider_host), home)
+    try:
+        pod.start()
+        pod.wait_ready()
+        yield pod
+    finally:
+        pod.end()

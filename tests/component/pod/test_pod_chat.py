@@ -12,10 +12,8 @@ USER = {"role": "user", "content": "What is the answer?"}
 
 
 @pytest.fixture
-async def client(pod: PodProcess):
-    pod.start()
-    await pod.ready()
-    async with pod.client() as client:
+async def client(shared_pod: PodProcess, provider: Provider):
+    async with shared_pod.client() as client:
         yield client
 
 
@@ -159,13 +157,13 @@ async def test_the_agent_is_the_one_model(client: openai.AsyncOpenAI):
     assert refused.value.code == "model_not_found"
 
 
-async def test_each_key_of_the_configuration_is_taken(client: openai.AsyncOpenAI, pod: PodProcess):
-    async with pod.client(WEB_KEY) as other:
+async def test_each_key_of_the_configuration_is_taken(client: openai.AsyncOpenAI, shared_pod: PodProcess):
+    async with shared_pod.client(WEB_KEY) as other:
         await other.chat.completions.create(model="support", messages=[USER])
-    await pod.eventually(lambda: '"principal": "web"' in pod.output)
+    await shared_pod.eventually(lambda: '"principal": "web"' in shared_pod.output)
 
 
-async def test_turns_run_beside_each_other(client: openai.AsyncOpenAI, pod: PodProcess, provider: Provider):
+async def test_turns_run_beside_each_other(client: openai.AsyncOpenAI, shared_pod: PodProcess, provider: Provider):
     provider.script.append("wait")
     stream = await client.chat.completions.create(model="support", messages=[USER], stream=True)
     await anext(aiter(stream))
@@ -174,9 +172,9 @@ async def test_turns_run_beside_each_other(client: openai.AsyncOpenAI, pod: PodP
     assert [chunk async for chunk in stream][-1].choices[0].finish_reason == "stop"
 
 
-async def test_each_response_names_its_request(client: openai.AsyncOpenAI, pod: PodProcess):
+async def test_each_response_names_its_request(client: openai.AsyncOpenAI, shared_pod: PodProcess):
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {API_KEY}"}) as plain:
-        models = await plain.get(f"{pod.api}/v1/models")
+        models = await plain.get(f"{shared_pod.api}/v1/models")
     assert len(models.headers["X-Request-Id"]) == 32
     assert "Hopper-Session" not in models.headers
 

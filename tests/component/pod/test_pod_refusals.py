@@ -16,10 +16,8 @@ GOOD: dict[str, Any] = {"model": "support", "messages": [USER]}
 
 
 @pytest.fixture
-async def http(pod: PodProcess):
-    pod.start()
-    await pod.ready()
-    async with httpx.AsyncClient(base_url=pod.api, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
+async def http(shared_pod: PodProcess, provider: Provider):
+    async with httpx.AsyncClient(base_url=shared_pod.api, headers={"Authorization": f"Bearer {API_KEY}"}) as http:
         yield http
 
 
@@ -149,7 +147,7 @@ async def test_another_model_is_404(http: httpx.AsyncClient):
     [
         pytest.param({}, id="no-key"),
         pytest.param({"Authorization": "Bearer wrong"}, id="wrong-key"),
-        pytest.param({"Authorization": "Bearer "}, id="empty-key"),
+        pytest.param({"Authorization": "Bearer"}, id="no-key-after-the-scheme"),
         pytest.param({"Authorization": API_KEY}, id="no-scheme"),
         pytest.param({"Authorization": f"Basic {API_KEY}"}, id="other-scheme"),
     ],
@@ -163,19 +161,19 @@ async def test_everything_under_v1_needs_a_key(http: httpx.AsyncClient, headers:
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-async def test_openais_client_raises_its_own_classes(http: httpx.AsyncClient, pod: PodProcess):
-    async with pod.client("wrong") as client:
+async def test_openais_client_raises_its_own_classes(http: httpx.AsyncClient, shared_pod: PodProcess):
+    async with shared_pod.client("wrong") as client:
         with pytest.raises(openai.AuthenticationError) as refused:
             await client.chat.completions.create(**GOOD)
     assert refused.value.code == "invalid_api_key"
-    async with pod.client() as client:
+    async with shared_pod.client() as client:
         with pytest.raises(openai.BadRequestError) as refused:
             await client.chat.completions.create(**GOOD, n=2)
     assert (refused.value.code, refused.value.param) == ("unsupported_parameter", "n")
 
 
-async def test_a_prompt_of_two_megabytes_is_413_and_says_the_limit(http: httpx.AsyncClient, pod: PodProcess):
-    async with pod.client() as client:
+async def test_a_prompt_of_two_megabytes_is_413_and_says_the_limit(shared_pod: PodProcess):
+    async with shared_pod.client() as client:
         with pytest.raises(openai.APIStatusError) as refused:
             await client.chat.completions.create(model="support", messages=[{**USER, "content": "x" * (2 << 20)}])
     assert refused.value.status_code == 413

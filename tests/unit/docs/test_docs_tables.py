@@ -116,6 +116,19 @@ def test_every_exit_code_of_ask_is_listed():
     assert listed == codes | {2, 130}
 
 
+def test_every_error_code_of_the_http_api_is_listed_with_its_status():
+    sources = [
+        path.read_text(encoding="utf-8") for path in (ROOT / "agent_image/island_hopper_agent/http").glob("*.py")
+    ]
+    text = "\n".join(sources)
+    given = {(code, status) for code, status in re.findall(r"^    \"(\w+)\": (\d{3}),$", text, re.MULTILINE)}
+    given |= {(code, status) for status, code in re.findall(r"ApiError\(\s*(\d{3}),\s*\"(\w+)\"", text)}
+    given |= {(code, "400") for code in re.findall(r"bad_request\(\s*\"(\w+)\"", text)}
+    rows = re.findall(r"^\| (\d{3}) \| ([^|]+) \|", section("sessions.md", "## Errors"), re.MULTILINE)
+    listed = {(code, status) for status, cell in rows for code in re.findall(r"`(\w+)`", cell)}
+    assert given - {("internal_error", "500")} == listed - {("internal_error", "500")}
+
+
 def test_every_file_of_the_map_exists():
     text = section("architecture.md", "## Where to change what")
     for path in re.findall(r"`([\w./-]+/[\w./-]*|helm/[\w./-]+)`", text):

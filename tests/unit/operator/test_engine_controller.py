@@ -2,6 +2,7 @@
 """Workers and back-off, in virtual time: one key's trouble is its own, and nothing is forgotten."""
 
 import asyncio
+import itertools
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Hashable
@@ -109,7 +110,7 @@ def test_success_makes_the_next_failure_a_first_one() -> None:
         passes[key] += 1
         return Outcome(failed=passes[key] != 3, requeue_after_s=None if passes[key] != 3 else 10)
 
-    began_at, _ = lead(work, "x", for_s=13)
+    began_at, _ = lead(work, "x", for_s=12.5)
     assert began_at["x"] == [0, 0.5, 1.5, 11.5, 12.0]
 
 
@@ -189,22 +190,21 @@ def test_backoff_spreads_keys_that_failed_together() -> None:
 
 
 def test_resync_looks_at_each_key_once_an_interval_spread_over_it() -> None:
+    """Keys that come later are in the next round; `jitter` here spreads them by 10 s each."""
+
     async def main() -> dict[str, list[float]]:
         queue: KeyedQueue[str] = KeyedQueue()
-        keys, spread = ["a", "b"], {"a": 10.0, "b": 40.0, "c": 50.0}
-        order = iter("ababcabc")
-        task = asyncio.create_task(
-            resync(lambda: keys, queue, 60, lambda low, high: spread[next(order)] + low + high - 60)
-        )
-        seen: defaultdict[str, list[float]] = defaultdict(list)
+        keys, seen = ["a", "b"], defaultdict[str, list[float]](list)
+        spread = itertools.cycle([10, 20, 30])
+        task = asyncio.create_task(resync(lambda: keys, queue, 60, lambda low, high: next(spread)))
         for _ in range(5):
             key = await queue.get()
             seen[key].append(asyncio.get_running_loop().time())
             queue.done(key)
-            if len(seen["b"]) == 1 and "c" not in keys:
+            if key == "b" and "c" not in keys:
                 keys.append("c")
-                order = iter("abcabc")
+                next(spread)
         task.cancel()
         return dict(seen)
 
-    assert run(main()) == {"a": [10, 70], "b": [40, 100], "c": [110]}
+    assert run(main()) == {"a": [10, 70], "b": [20, 80], "c": [90]}

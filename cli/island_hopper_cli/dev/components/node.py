@@ -11,7 +11,7 @@ from island_hopper_cli.dev.components.kubernetes import NODE_NAME
 from island_hopper_cli.dev.files import write_file
 from island_hopper_cli.dev.pki import pki_paths
 from island_hopper_cli.dev.ports import PortWish
-from island_hopper_cli.node.config import ApiConfig, ImageConfig, KubeletConfig, NodeConfig
+from island_hopper_cli.node.config import ApiConfig, BackoffConfig, ImageConfig, KubeletConfig, NodeConfig
 
 MODULES = {OPERATOR_IMAGE: "island_hopper_operator", AGENT_IMAGE: "island_hopper_agent"}
 """Our images are this environment's Python with one module; there is no registry here."""
@@ -46,6 +46,8 @@ def _config(context: Context) -> NodeConfig:
             key_file=pki.server.key,
             client_ca_file=pki.authority.certificate,
         ),
+        # Kubelet's 10 s keep a busy node calm; at a desk they only keep a person waiting.
+        restart_backoff=BackoffConfig(initial_s=1.0, max_s=30.0),
     )
 
 
