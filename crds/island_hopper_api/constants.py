@@ -22,11 +22,15 @@ LABEL_BUS_CLI = f"{GROUP}/bus-cli"
 """On a namespace, with the value `enabled`: the operator mints bus credentials for `hopper ask --bus` there."""
 
 ANNOTATION_CONFIG_HASH = f"{GROUP}/config-hash"
-ANNOTATION_PAUSED = f"{GROUP}/paused"
-ANNOTATION_RECONCILE_AT = f"{GROUP}/reconcile-at"
 
 FINALIZER = f"{GROUP}/externals"
 """Only on objects with something outside Kubernetes that deletion must end."""
+
+SESSION_HEADER = "Hopper-Session"
+"""Names the session that a turn continues, and in the answer the one that it belongs to."""
+
+API_KEY_HEADER = "X-API-Key"
+"""The Agent's key where a proxy keeps `Authorization` for itself, as the API server does."""
 
 API_PORT = 8080
 STATUS_PORT = 8081

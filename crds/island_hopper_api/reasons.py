@@ -28,21 +28,16 @@ class Reason(StrEnum):
     RUNNING = "Running"
     RESOLVED = "Resolved"
     OBSERVED = "Observed"
-    NOT_USED = "NotUsed"
 
     # On the way there.
     PENDING = "Pending"
-    PROGRESSING = "Progressing"
     ROLLING_OUT = "RollingOut"
     REPORTS_MISSING = "ReportsMissing"
     REPORTS_STALE = "ReportsStale"
-    DELETING = "Deleting"
-    PAUSED = "Paused"
     SCALED_TO_ZERO = "ScaledToZero"
 
     # Something that it names is missing or not ready.
     ROUTE_NOT_FOUND = "RouteNotFound"
-    ROUTE_NOT_READY = "RouteNotReady"
     STORAGE_NOT_FOUND = "StorageNotFound"
     STORAGE_NOT_READY = "StorageNotReady"
     SECRET_NOT_FOUND = "SecretNotFound"  # noqa: S105 - a reason, not a secret
@@ -58,7 +53,6 @@ class Reason(StrEnum):
     NAMESPACE_NOT_ALLOWED = "NamespaceNotAllowed"
     ADOPTION_NOT_ALLOWED = "AdoptionNotAllowed"
     IMMUTABLE_DIFFERENCE = "ImmutableDifference"
-    REFUSED = "Refused"
 
     # A backend or the cluster does not do its part.
     DATABASE_UNREACHABLE = "DatabaseUnreachable"
@@ -72,4 +66,3 @@ class Reason(StrEnum):
     CRASH_LOOPING = "CrashLooping"
     PODS_NOT_READY = "PodsNotReady"
     TARGET_FAILING = "TargetFailing"
-    INTERNAL_ERROR = "InternalError"

@@ -35,14 +35,15 @@ def test_killed_in_mid_work_it_converges_without_duplicates(
     with log.open() as file:
         file.seek(begin)
         done = writes(file.read(), USER)
-    made = [
+    children = [
         (event["objectRef"]["resource"], event["objectRef"]["name"])
         for event in done
-        if event["responseStatus"]["code"] == 201 and event["objectRef"].get("namespace") == namespace
+        if event["responseStatus"]["code"] == 201
+        and event["objectRef"].get("namespace") == namespace
+        and event["objectRef"]["resource"] != "events"
     ]
-    children = [entry for entry in made if entry[0] != "events"]
     assert len(children) == len(set(children)), "a child was made twice"
-    assert not [event for event in done if event["verb"] == "delete" and event["objectRef"]["namespace"] == namespace]
+    assert not [event for event in done if event["verb"] == "delete" and event["objectRef"].get("namespace") == namespace]
     deployments = kube.select("Deployment", namespace)
     assert sorted(body["metadata"]["name"] for body in deployments) == names
     revisions = [body["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for body in deployments]

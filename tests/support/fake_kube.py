@@ -204,11 +204,17 @@ class FakeKube:
 
     def collect_garbage(self) -> None:
         """What kube-controller-manager does: dependents of an owner that is gone go too."""
+        while orphans := self._orphans():
+            for place in orphans:
+                self.remove(*place)
+
+    def _orphans(self) -> list[Place]:
         uids = {body["metadata"]["uid"] for body in self.objects.values()}
-        for (kind, namespace, name), body in list(self.objects.items()):
-            owners = [owner["uid"] for owner in body["metadata"].get("ownerReferences") or []]
-            if owners and not uids & set(owners):
-                self.remove(kind, namespace, name)
+        return [
+            place
+            for place, body in self.objects.items()
+            if (owners := body["metadata"].get("ownerReferences")) and not uids & {owner["uid"] for owner in owners}
+        ]
 
     def managers(self, kind: str, namespace: str, name: str) -> set[str]:
         return {name for name, fields in self._owned[kind, namespace, name].items() if fields}

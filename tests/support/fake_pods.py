@@ -51,7 +51,8 @@ class FakePods:
         """One for each template; of the old ones the newest two stay."""
         suffix = hash_of(repr(template))
         labels = template["metadata"]["labels"]
-        meta = {"name": f"{name}-{suffix}", "namespace": namespace, "labels": labels}
+        owners = self._owners(namespace, name)
+        meta = {"name": f"{name}-{suffix}", "namespace": namespace, "labels": labels, "ownerReferences": owners}
         if ("ReplicaSet", namespace, meta["name"]) not in self._kube.objects:
             self._kube.put(REPLICA_SET, {"metadata": meta, "spec": {"template": template}})
         mine = [
@@ -69,10 +70,15 @@ class FakePods:
             "namespace": namespace,
             "labels": template["metadata"]["labels"],
             "annotations": template["metadata"]["annotations"],
+            "ownerReferences": self._owners(namespace, name),
         }
         state = {"waiting": {"reason": reason, "message": "not found"}} if reason else {"running": {}}
         status = {"podIP": f"10.0.0.{self._count}", "containerStatuses": [{"state": state}]}
         self._kube.put(POD, {"metadata": meta, "spec": {}, "status": status})
+
+    def _owners(self, namespace: str, name: str) -> list[Body]:
+        uid = self._kube.objects["Deployment", namespace, name]["metadata"]["uid"]
+        return [{"kind": "Deployment", "name": name, "uid": uid}]
 
     def _status(self, body: Body, *, updated: int, extra: int, available: int) -> bool:
         status = {

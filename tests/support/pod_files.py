@@ -81,6 +81,18 @@ class PodFiles:
         self.route |= changes
         write_volume(self.config_dir / "route", {"route.yaml": yaml.safe_dump(self.route, sort_keys=False)})
 
+    def give_storage(self, secret: Mapping[str, str]) -> None:
+        """Also writes agent.yaml."""
+        self.agent["storage"] = {
+            "binding": "main",
+            "secret": "main-credentials",
+            "credentialsHash": "0123456789abcdef",
+            "postgres": True,
+            "objectStore": False,
+        }
+        self.write_secret("main-credentials", secret)
+        self.write_agent()
+
     def target(self, base_url: str, **changes: Any) -> dict[str, Any]:
         timeouts = {"connectS": 2.0, "firstTokenS": 3.0, "idleS": 2.0, "totalS": 20.0}
         target = {

@@ -16,13 +16,13 @@ from island_hopper_agent.http.shapes import Completion
 from island_hopper_agent.http.sinks import Sink, StreamSink, WholeSink
 from island_hopper_agent.turn import Origin, TurnRequest, TurnRunner
 from island_hopper_api.agent_config import AgentConfig
+from island_hopper_api.constants import SESSION_HEADER
 from island_hopper_sdk.bus import Slots
 from island_hopper_sdk.errors import HopperError
 from island_hopper_sdk.sessions.ids import is_session_id, new_session_id
 
 log = logging.getLogger(__name__)
 
-SESSION_HEADER = "Hopper-Session"
 USER_AGENT_MAX = 512
 
 

@@ -14,6 +14,7 @@ from island_hopper_agent.http.sinks import error_response
 from island_hopper_agent.keys import ApiKeys
 from island_hopper_agent.logs import FIELDS
 from island_hopper_agent.metrics import Metrics
+from island_hopper_api.constants import API_KEY_HEADER
 
 log = logging.getLogger(__name__)
 
@@ -60,8 +61,8 @@ def bearer_key(keys: ApiKeys) -> Middleware:
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.path == "/v1" or request.path.startswith("/v1/"):
-            scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-            principal = keys.principal(key.strip()) if scheme.lower() == "bearer" else None
+            key = _key_of(request)
+            principal = keys.principal(key) if key else None
             if principal is None:
                 raise ApiError(
                     401,
@@ -73,6 +74,12 @@ def bearer_key(keys: ApiKeys) -> Middleware:
         return await handler(request)
 
     return middleware
+
+
+def _key_of(request: web.Request) -> str:
+    """A bearer key, or the one in the header of our own: the API server's proxy keeps `Authorization` for itself."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else request.headers.get(API_KEY_HEADER, "").strip()
 
 
 async def read_body(request: web.Request) -> bytes:

@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from island_hopper_api.constants import SESSION_HEADER
 from island_hopper_cli.ask import refusals
 from island_hopper_cli.ask.agents import Agent
 from island_hopper_cli.ask.api_server import CONNECT_TIMEOUT_S, ApiServer
@@ -21,7 +22,6 @@ from island_hopper_cli.ask.events import event_data
 from island_hopper_cli.ask.reach import Endpoint
 from island_hopper_cli.ask.text import one_line
 
-SESSION_HEADER = "Hopper-Session"
 PATH = "/v1/chat/completions"
 END_OF_STREAM = "[DONE]"
 

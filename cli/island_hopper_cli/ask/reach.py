@@ -15,12 +15,10 @@ from typing import Any
 
 import aiohttp
 
-from island_hopper_api.constants import API_PORT, LABEL_AGENT, LABEL_COMPONENT
+from island_hopper_api.constants import API_KEY_HEADER, API_PORT, LABEL_AGENT, LABEL_COMPONENT
 from island_hopper_cli.ask.agents import Agent
 from island_hopper_cli.ask.api_server import ApiServer
 from island_hopper_cli.ask.errors import NotAllowed
-
-API_KEY_HEADER = "X-API-Key"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from island_hopper_api.constants import API_VERSION
+from island_hopper_api.reasons import Reason
 from island_hopper_operator.engine.store import Key
 from island_hopper_operator.kube.api import KubeApi
 from island_hopper_operator.kube.errors import KubeError
@@ -84,5 +85,5 @@ class Recorder:
         }
 
 
-_EXPECTED = {"Pending", "Progressing", "RollingOut", "ReportsMissing", "PodsNotReady", "Deleting", "ScaledToZero"}
+_EXPECTED = {Reason.PENDING, Reason.ROLLING_OUT, Reason.REPORTS_MISSING, Reason.PODS_NOT_READY, Reason.SCALED_TO_ZERO}
 """Not ready, as is to be expected on the way there."""

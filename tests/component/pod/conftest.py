@@ -5,10 +5,13 @@ Starting a process takes seconds, so tests that need no configuration of their o
 new for each test, at the same address.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from backends import PostgresServer
+from pod_database import SessionsDatabase, create_sessions_database
 from pod_files import PodFiles
 from pod_process import PodProcess, own_address
 from provider import Provider
@@ -60,5 +63,35 @@ def shared_pod(tmp_path_factory: pytest.TempPathFactory, provider_host: str) -> 
         pod.start()
         pod.wait_ready()
         yield pod
+    finally:
+        pod.end()
+
+
+@pytest.fixture
+async def database(postgres_server: PostgresServer) -> SessionsDatabase:
+    return await create_sessions_database(postgres_server)
+
+
+@pytest.fixture
+def stored(files: PodFiles, database: SessionsDatabase) -> PodFiles:
+    """The plain agent with storage."""
+    files.give_storage(database.secret)
+    return files
+
+
+@pytest.fixture(scope="module")
+def session_pod(
+    tmp_path_factory: pytest.TempPathFactory, provider_host: str, postgres_server: PostgresServer
+) -> Iterator[tuple[PodProcess, SessionsDatabase]]:
+    """A ready agent with storage, and its database."""
+    home = tmp_path_factory.mktemp("session-pod")
+    database = asyncio.run(create_sessions_database(postgres_server))
+    files = plain_agent(home, provider_host)
+    files.give_storage(database.secret)
+    pod = PodProcess(files, home)
+    try:
+        pod.start()
+        pod.wait_ready()
+        yield pod, database
     finally:
         pod.end()
