@@ -43,7 +43,9 @@ def test_killed_in_mid_work_it_converges_without_duplicates(
         and event["objectRef"]["resource"] != "events"
     ]
     assert len(children) == len(set(children)), "a child was made twice"
-    assert not [event for event in done if event["verb"] == "delete" and event["objectRef"].get("namespace") == namespace]
+    assert not [
+        event for event in done if event["verb"] == "delete" and event["objectRef"].get("namespace") == namespace
+    ]
     deployments = kube.select("Deployment", namespace)
     assert sorted(body["metadata"]["name"] for body in deployments) == names
     revisions = [body["metadata"]["annotations"]["deployment.kubernetes.io/revision"] for body in deployments]

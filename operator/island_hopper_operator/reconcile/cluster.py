@@ -66,7 +66,7 @@ class Cluster:
         key = Key(resource.kind, *place)
         gone = event == "DELETED"
         if resource is resources.NAMESPACE:
-            return self._see_namespace(key, gone=gone)
+            return self._see_namespace(key, body, gone=gone)
         if resource is resources.POD:
             return self._see_pod(key, body, gone=gone)
         concerned = set(self._references.of(key))
@@ -95,8 +95,9 @@ class Cluster:
             if not self._by_owner[child.owner]:
                 del self._by_owner[child.owner]
 
-    def _see_namespace(self, key: Key, *, gone: bool) -> set[Key]:
-        if gone:
+    def _see_namespace(self, key: Key, body: Body, *, gone: bool) -> set[Key]:
+        # One that is being deleted takes nothing new, and what it holds goes with it.
+        if gone or "deletionTimestamp" in body["metadata"]:
             self.cli_namespaces.discard(key.name)
         else:
             self.cli_namespaces.add(key.name)

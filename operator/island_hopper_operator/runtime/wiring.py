@@ -43,7 +43,7 @@ from island_hopper_operator.status.conditions import ready_condition
 log = logging.getLogger(__name__)
 
 DRAIN_CONFIG_MAP = "island-hopper-drain"
-"""While a ConfigMap of this name (and our label) is in the operator's namespace, finalizers go and no work is begun."""
+"""Once a ConfigMap of this name (and our label) is in the operator's namespace, finalizers go and no work is begun."""
 
 ASK_TIMEOUT_S = 2.0
 
@@ -92,8 +92,8 @@ class Operator:
 
     def watched(self, resource: Resource, event: str, place: Place, body: Body) -> None:
         """An event of a child, of a Secret that may be referred to, of a pod or of a namespace."""
-        if resource is CONFIG_MAP and place == (self.own_namespace, DRAIN_CONFIG_MAP):
-            self._drain(is_draining=event != "DELETED")
+        if resource is CONFIG_MAP and place == (self.own_namespace, DRAIN_CONFIG_MAP) and event != "DELETED":
+            self._drain()
         for key in self.cluster.see(resource, event, place, body):
             # Until all kinds are listed a route that exists may seem missing; the first lists make each object due.
             if self.is_listed or key.kind == NAMESPACE.kind:
@@ -118,10 +118,11 @@ class Operator:
         for referrer in self.references.of(key):
             self.controller.queue.add(referrer, Priority.CHILD)
 
-    def _drain(self, *, is_draining: bool) -> None:
-        if is_draining != self.is_draining:
-            log.warning("draining: finalizers go, nothing new is begun" if is_draining else "no longer draining")
-        self.is_draining = is_draining
+    def _drain(self) -> None:
+        """Until this process ends: Helm takes the ConfigMap away before it takes the operator away."""
+        if not self.is_draining:
+            log.warning("draining until restarted: finalizers go, nothing new is begun")
+        self.is_draining = True
         for key in list(self.store.keys()):
             self.controller.queue.add(key)
 

@@ -50,7 +50,7 @@ def edit_secret(world: World, **changes: str) -> None:
 
 
 async def test_schemas_bucket_and_credentials_are_made_and_told() -> None:
-    world, process = await running()
+    world, _ = await running()
     status, data = world.status("StorageBinding", "main"), world.data(SECRET)
     assert told(world) == ("True", "Observed")
     assert data["sessions-schema"] == status["postgres"]["schema"]
@@ -193,7 +193,7 @@ OTHER = Mark(CLUSTER_ID, "elsewhere", "other", "uid-other")
 async def test_what_bears_anothers_mark_is_a_conflict(what: str, is_alive: bool) -> None:
     world, process = await running()
     if is_alive:
-        world.apply("StorageBinding", "other", {"postgres": {"enabled": False}}, namespace="elsewhere")
+        world.apply("StorageBinding", "other", {"className": "other"}, namespace="elsewhere")
         world.kube.edit("StorageBinding", "elsewhere", "other", lambda body: body["metadata"].update(uid="uid-other"))
         await process.settle()
     stored: Any = schema(world) if what == "schema" else bucket(world)
