@@ -9,6 +9,9 @@ from typing import Any
 
 import yaml
 
+from island_hopper_api import bus as names
+from island_hopper_api.bus import Address
+
 _turns = itertools.count()
 
 API_KEY = "api-key-canary-51d0"
@@ -91,6 +94,19 @@ class PodFiles:
             "objectStore": False,
         }
         self.write_secret("main-credentials", secret)
+        self.write_agent()
+
+    def give_bus(self, secret: Mapping[str, str], **changes: Any) -> None:
+        """Also writes agent.yaml."""
+        agent = Address(self.namespace, self.name)
+        self.agent["bus"] = {
+            "secret": "support-bus",
+            "stream": names.task_stream(agent),
+            "consumer": names.task_consumer(agent),
+            "ackWaitS": 3.0,
+            "maxDeliver": 5,
+        } | changes
+        self.write_secret("support-bus", secret)
         self.write_agent()
 
     def target(self, base_url: str, **changes: Any) -> dict[str, Any]:

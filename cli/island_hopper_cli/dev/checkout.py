@@ -16,7 +16,6 @@ OUR_PACKAGES = (
     "island_hopper_api",
     "island_hopper_operator",
     "island_hopper_sdk",
-    "island_hopper_tools",
     "island_hopper_agent",
     "island_hopper_cli",
 )

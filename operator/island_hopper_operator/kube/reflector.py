@@ -59,6 +59,7 @@ class Reflector:
                 await self._follow(await self._list())
             except Gone:
                 log.info("watch of %s fell behind; listing again", self._source.resource.plural)
+                await asyncio.sleep(self._jitter(0.0, 1.0))
             except KubeError as error:
                 log.warning("watch of %s: %s; trying again", self._source.resource.plural, error)
                 await asyncio.sleep(self._jitter(1.0, 2.0) + (error.after_s if isinstance(error, Throttled) else 0.0))
@@ -90,7 +91,9 @@ class Reflector:
             events = self._api.watch(
                 self._source.resource, self._source.selector, version, metadata_only=self._source.metadata_only
             )
+            told = False
             async for event, body in events:
+                told = True
                 self._heard()
                 version = body["metadata"]["resourceVersion"]
                 if event == "BOOKMARK":
@@ -101,6 +104,9 @@ class Reflector:
                 else:
                     self._versions[place] = version
                 self._hand_on(event, place, body)
+            if not told:
+                # A server, or a proxy before it, that ends each stream at once is not asked as fast as it answers.
+                await asyncio.sleep(self._jitter(1.0, 2.0))
 
     def _hand_on(self, event: str, place: Place, body: Body) -> None:
         self._listener(self._source.resource, event, place, body)

@@ -10,7 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from backends import PostgresServer
+from backends import NatsServer, PostgresServer
+from pod_bus import PodBus, pod_bus
 from pod_database import SessionsDatabase, create_sessions_database
 from pod_files import PodFiles
 from pod_process import PodProcess, own_address
@@ -95,3 +96,28 @@ def session_pod(
         yield pod, database
     finally:
         pod.end()
+
+
+@pytest.fixture
+async def bus(nats_server: NatsServer) -> AsyncIterator[PodBus]:
+    """With the mailbox of team/support, empty."""
+    async with pod_bus(nats_server) as bus:
+        await bus.make_mailbox()
+        try:
+            yield bus
+        finally:
+            await bus.delete_mailbox()
+
+
+@pytest.fixture
+def on_bus(files: PodFiles, bus: PodBus) -> PodFiles:
+    """The plain agent with a mailbox, and no sessions."""
+    files.give_bus(bus.agent_secret())
+    return files
+
+
+@pytest.fixture
+def stored_on_bus(stored: PodFiles, bus: PodBus) -> PodFiles:
+    """With storage and a mailbox."""
+    stored.give_bus(bus.agent_secret())
+    return stored

@@ -61,8 +61,9 @@ async def test_a_failure_after_content_is_an_event_that_openais_client_raises(
     texts: list[str] = []
 
     async def read() -> None:
-        async for chunk in await client.chat.completions.create(**GOOD, stream=True):
-            texts.append(chunk.choices[0].delta.content or "")
+        stream = await client.chat.completions.create(**GOOD, stream=True)
+        async for chunk in stream:
+            texts.extend([chunk.choices[0].delta.content or ""])
 
     with pytest.raises(openai.APIError) as failed:
         await read()

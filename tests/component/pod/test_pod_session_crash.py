@@ -18,8 +18,9 @@ SESSION = "Hopper-Session"
 
 
 @pytest.fixture
-def two_pods(stored: PodFiles, tmp_path: Path) -> Iterator[tuple[PodProcess, PodProcess]]:
-    """Not started yet."""
+def two_pods(stored: PodFiles, provider: Provider, tmp_path: Path) -> Iterator[tuple[PodProcess, PodProcess]]:
+    """Not started yet; turns of theirs may take long."""
+    stored.write_route(targets=[stored.target(provider.url, timeouts={"idleS": 80.0, "totalS": 80.0})])
     pods = (PodProcess(stored, tmp_path, "support-0"), PodProcess(stored, tmp_path, "support-1"))
     yield pods
     for pod in pods:
@@ -79,7 +80,6 @@ async def test_a_second_turn_waits_for_the_first_and_is_then_refused_without_a_c
 ):
     stored.agent["limits"]["requestTimeoutS"] = 90.0
     stored.write_agent()
-    stored.write_route(targets=[stored.target(provider.url, timeouts={"idleS": 80.0, "totalS": 80.0})])
     first, second = two_pods
     for pod in two_pods:
         pod.start()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bus credentials for people: there while a namespace asks for them by its label, and never over a stranger's Secret."""
+"""Bus credentials for people: there while a namespace asks for them by its label, never over a stranger's Secret."""
 
 from fake_kube import Write
 from operator_world import ACCOUNT, TTL_S, OperatorProcess, World
