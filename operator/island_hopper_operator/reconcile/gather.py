@@ -13,6 +13,7 @@ from island_hopper_operator.engine.store import Key
 from island_hopper_operator.kube.api import KubeApi
 from island_hopper_operator.kube.resources import SECRET
 from island_hopper_operator.plan.agent import all_secret_names
+from island_hopper_operator.plan.binding import wanted_keys
 from island_hopper_operator.plan.dependencies import BindingFound, Dependencies, RouteFound, SecretData
 from island_hopper_operator.plan.encoding import decode_data
 from island_hopper_operator.plan.findings import Finding
@@ -61,8 +62,10 @@ async def _find_binding(api: KubeApi, primaries: Primaries, namespace: str, name
     if isinstance(spec, Finding):
         return None
     secrets = await read_secrets(api, namespace, [names.credentials_secret(name)])
-    credentials = secrets[names.credentials_secret(name)]
-    return BindingFound(name, spec, _not_ready(found), credentials or None)
+    credentials = secrets[names.credentials_secret(name)] or {}
+    # A person's Secret of that name, or half of ours, would only make the pods fail.
+    is_complete = set(wanted_keys(spec)) <= credentials.keys()
+    return BindingFound(name, spec, _not_ready(found), credentials if is_complete else None)
 
 
 def _not_ready(binding: Primary) -> Finding | None:

@@ -35,11 +35,11 @@ async def run(environment: Environment, environ: dict[str, str]) -> None:
 async def drain(api: KubeApi, patience_s: float) -> None:
     """Return when no object bears our finalizer."""
     loop = asyncio.get_running_loop()
-    held, moved_at = await _held(api), loop.time()
+    held, moved_at, is_alone = await _held(api), loop.time(), False
     while held:
-        if loop.time() - moved_at > patience_s:
+        is_alone = is_alone or loop.time() - moved_at > patience_s
+        if is_alone:
             await _let_go(api, held)
-            return
         await asyncio.sleep(POLL_S)
         now_held = await _held(api)
         if len(now_held) != len(held):

@@ -277,6 +277,21 @@ async def test_a_foreign_secret_at_the_credentials_name_is_left_alone() -> None:
     assert process.failing == {KEY}
 
 
+async def test_no_pod_runs_on_a_secret_that_is_not_what_it_should_be() -> None:
+    world = World()
+    world.secret(SECRET, {"postgres-url": "theirs"})
+    world.quickstart()
+    process = world.start()
+    await process.settle()
+    found = world.condition("Agent", "support")
+    assert found is not None
+    assert found[:2] == ("False", "StorageNotReady")
+    assert world.names("Deployment") == set()
+    world.kube.remove("Secret", NAMESPACE, SECRET)
+    await process.run_to_ready()
+    assert world.condition("Agent", "support") == ("True", "Running", "")
+
+
 async def test_a_class_without_object_store_is_told() -> None:
     world = World()
     world.backends.restrict(object_store=None)
