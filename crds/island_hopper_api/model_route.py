@@ -19,6 +19,10 @@ class Provider(StrEnum):
 class Parameters(Spec):
     """What is sent with each call where the caller sets nothing."""
 
+    model_config = with_rules(
+        ("!has(self.topP) || double(self.topP) <= 1.0", "topP is a share: at most 1"),
+    )
+
     temperature: Decimal | None = Field(None, description='Sampling temperature, a decimal string such as "0.2".')
     top_p: Decimal | None = Field(None, description="Nucleus sampling share, a decimal string between 0 and 1.")
     max_tokens: int | None = Field(None, ge=1, le=1_000_000, description="Most tokens of one answer.")

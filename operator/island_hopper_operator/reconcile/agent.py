@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One pass over one Agent: gather, mailbox, plan, apply, prune, status."""
 
+import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from island_hopper_api import bus, constants, names
@@ -10,7 +11,8 @@ from island_hopper_api.agent import AgentSpec
 from island_hopper_api.reasons import Reason
 from island_hopper_operator.engine.controller import Outcome
 from island_hopper_operator.engine.store import Key, References
-from island_hopper_operator.kube.api import KubeApi
+from island_hopper_operator.kube.api import Body, KubeApi
+from island_hopper_operator.kube.errors import KubeError
 from island_hopper_operator.kube.resources import SECRET
 from island_hopper_operator.plan.agent import AgentInputs, plan_agent
 from island_hopper_operator.plan.config import API_KEY
@@ -34,6 +36,8 @@ from island_hopper_operator.reconcile.reports import ReportBook
 from island_hopper_operator.status.agent import AgentSeen, agent_status
 from island_hopper_operator.status.conditions import stalled_conditions
 from island_hopper_operator.status.rollout import reports_finding, rollout_finding
+
+log = logging.getLogger(__name__)
 
 STALE_RECHECK_S = 45.0
 """A pod whose reports do not arrive is asked again this often."""
@@ -109,7 +113,7 @@ class AgentReconciler:
         key = agent.key
         route = find_route(self._primaries, key.namespace, spec.model_route_ref.name)
         self._touch_all(self._references.set(key, references(key, spec, route)))
-        deps = await find_dependencies(self._api, self._primaries, key.namespace, spec, route)
+        deps = await find_dependencies(self._api, self._primaries, key.namespace, spec, route, self._settings.hash_key)
         agent, messaging = await self._mailbox(agent, spec)
         model = next(iter(model_findings(spec, deps)), None)
         plan = None
@@ -120,7 +124,7 @@ class AgentReconciler:
             plan = plan_agent(agent.owner, spec, deps.route, inputs)
             applied = await self._children.apply(agent.owner, plan.objects)
             if applied.finding is None:
-                await self._children.prune(agent.owner, plan.objects)
+                applied.retry = not await self._prune(agent, plan.objects)
         seen = AgentSeen(
             generation=agent.generation,
             route=spec.model_route_ref.name,
@@ -141,6 +145,15 @@ class AgentReconciler:
         seen = await self._with_rollout(agent, spec, seen, plan.config_hash if plan else "", applied)
         await self._report(agent, seen)
         return self._outcome(seen, applied, renew_after_s)
+
+    async def _prune(self, agent: Primary, objects: Sequence[Body]) -> bool:
+        """What is too much harms nobody yet: a refusal is told and tried again, and hides nothing in status."""
+        try:
+            await self._children.prune(agent.owner, objects)
+        except KubeError as error:
+            log.warning("%s: children of an earlier plan cannot be removed: %s; trying again", agent.key, error)
+            return False
+        return True
 
     async def _with_rollout(
         self, agent: Primary, spec: AgentSpec, seen: AgentSeen, config_hash: str, applied: Applied

@@ -178,6 +178,7 @@ def _conflict(key: Key) -> Finding:
     return Finding(
         Reason.CONFLICT,
         f"{key.kind} {key.name!r} exists and is not ours: it is left alone; delete it or choose another name",
+        stalled=True,
     )
 
 

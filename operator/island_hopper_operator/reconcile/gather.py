@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from island_hopper_api import names
 from island_hopper_api.agent import AgentSpec
+from island_hopper_api.hashing import keyed_hash
 from island_hopper_api.model_route import ModelRouteSpec
 from island_hopper_api.reasons import Reason
 from island_hopper_api.storage_binding import StorageBindingSpec
@@ -39,11 +40,12 @@ def find_route(primaries: Primaries, namespace: str, name: str) -> RouteFound | 
 
 
 async def find_dependencies(
-    api: KubeApi, primaries: Primaries, namespace: str, spec: AgentSpec, route: RouteFound | None
+    api: KubeApi, primaries: Primaries, namespace: str, spec: AgentSpec, route: RouteFound | None, hash_key: bytes
 ) -> Dependencies:
     wanted = sorted(all_secret_names(spec, route))
     secrets = await read_secrets(api, namespace, wanted)
-    binding = await _find_binding(api, primaries, namespace, spec.storage_ref.name) if spec.storage_ref else None
+    name = spec.storage_ref.name if spec.storage_ref else None
+    binding = await _find_binding(api, primaries, namespace, name, hash_key) if name else None
     return Dependencies(route, binding, secrets)
 
 
@@ -54,7 +56,9 @@ async def read_secrets(api: KubeApi, namespace: str, wanted: Iterable[str]) -> d
     return {name: None if body is None else decode_data(body) for name, body in zip(order, bodies, strict=True)}
 
 
-async def _find_binding(api: KubeApi, primaries: Primaries, namespace: str, name: str) -> BindingFound | None:
+async def _find_binding(
+    api: KubeApi, primaries: Primaries, namespace: str, name: str, hash_key: bytes
+) -> BindingFound | None:
     found = primaries.get(Key("StorageBinding", namespace, name))
     if found is None:
         return None
@@ -63,9 +67,11 @@ async def _find_binding(api: KubeApi, primaries: Primaries, namespace: str, name
         return None
     secrets = await read_secrets(api, namespace, [names.credentials_secret(name)])
     credentials = secrets[names.credentials_secret(name)] or {}
-    # A person's Secret of that name, or half of ours, would only make the pods fail.
-    is_complete = set(wanted_keys(spec)) <= credentials.keys()
-    return BindingFound(name, spec, _not_ready(found), credentials if is_complete else None)
+    # A person's Secret of that name would only make the pods fail, and an edited one would be a rollout to what is
+    # about to be put right: only what the binding vouches for is used.
+    vouched_for = (found.status.get("credentialsSecret") or {}).get("hash")
+    is_usable = set(wanted_keys(spec)) <= credentials.keys() and vouched_for == keyed_hash(hash_key, credentials)
+    return BindingFound(name, spec, _not_ready(found), credentials if is_usable else None)
 
 
 def _not_ready(binding: Primary) -> Finding | None:

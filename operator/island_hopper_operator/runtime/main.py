@@ -22,8 +22,8 @@ from island_hopper_operator.errors import OperatorError
 from island_hopper_operator.kube.client import KubeClient
 from island_hopper_operator.kube.connection import Connection, connect
 from island_hopper_operator.kube.errors import KubeError
-from island_hopper_operator.kube.reflector import Reflector
-from island_hopper_operator.kube.resources import SECRET
+from island_hopper_operator.kube.reflector import Reflector, place_of
+from island_hopper_operator.kube.resources import PRIMARY, SECRET
 from island_hopper_operator.plan.encoding import decode_data
 from island_hopper_operator.reconcile.cluster import SOURCES
 from island_hopper_operator.runtime import cluster_secret, kopf_app, probes, wiring
@@ -119,6 +119,7 @@ async def _run_operator(process: Process, leader: Leader, api: KubeClient, opera
             *(reflector.run() for reflector in reflectors),
             _listen(operator),
             _sweep(operator),
+            _find_vanished(api, operator, process.settings.resync_s),
             _start(operator, reflectors, synced, process.settings.resync_s),
         ]
         running = [group.create_task(task) for task in work]
@@ -175,6 +176,22 @@ async def _sweep(operator: wiring.Operator) -> None:
         for agent in list(operator.reports.turned_stale(since, now)):
             operator.wake_agent(Key("Agent", agent.namespace, agent.name))
         since = now
+
+
+async def _find_vanished(api: KubeClient, operator: wiring.Operator, interval_s: float) -> None:
+    """Kopf tells of deletions that its watch sees; what went in a gap of the watch is found by a list of names."""
+    while True:
+        await asyncio.sleep(interval_s)
+        for kind, resource in PRIMARY.items():
+            known = set(operator.store.keys(kind))
+            try:
+                pages = [items async for items, _ in api.list_pages(resource, "", metadata_only=True)]
+            except KubeError as error:
+                log.warning("%s; looking again later", error)
+                continue
+            there = {Key(kind, *place_of(item)) for items in pages for item in items}
+            for key in known - there:
+                operator.seen(key, "DELETED", {})
 
 
 async def _crds_served(client: KubeClient) -> None:

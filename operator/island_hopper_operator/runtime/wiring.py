@@ -65,8 +65,8 @@ class Operator:
     is_draining: bool = False
     is_listed: bool = False
     """All of our kinds have been listed once."""
-    _ready: dict[Key, Mapping[str, object] | None] = field(default_factory=dict)
-    """Ready of each object as the watch showed it last: what refers to it hears of a change, also of one we wrote."""
+    _shown: dict[Key, tuple[object, object]] = field(default_factory=dict)
+    """What the watch showed last of each object's status: what refers to it hears of a change, also of ours."""
 
     def put(self, key: Key, event: str | None, body: Body) -> None:
         """An object, as soon as it is known: before `seen`, and before all of the first lists are through."""
@@ -78,16 +78,16 @@ class Operator:
         self.is_listed = True
         if event == "DELETED":
             self.store.remove(key)
-            self._ready.pop(key, None)
+            self._shown.pop(key, None)
             self.controller.queue.add(key)
             self._wake_referrers(key)
             return
         self.store.put(key, body)
-        is_news, ready = self.store.is_news(key, body), ready_condition(body.get("status"))
+        is_news, shown = self.store.is_news(key, body), _shown_to_referrers(body)
         if is_news:
             self.controller.queue.add(key)
-        if is_news or ready != self._ready.get(key):
-            self._ready[key] = ready
+        if is_news or shown != self._shown.get(key):
+            self._shown[key] = shown
             self._wake_referrers(key)
 
     def watched(self, resource: Resource, event: str, place: Place, body: Body) -> None:
@@ -125,6 +125,12 @@ class Operator:
         self.is_draining = True
         for key in list(self.store.keys()):
             self.controller.queue.add(key)
+
+
+def _shown_to_referrers(body: Body) -> tuple[object, object]:
+    """The part of a status that plans of other objects depend on: Ready, and which credentials are vouched for."""
+    status = body.get("status") or {}
+    return ready_condition(status), (status.get("credentialsSecret") or {}).get("hash")
 
 
 def build(
