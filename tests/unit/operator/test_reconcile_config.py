@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What restarts pods and what does not, and which configurations are kept."""
 
+import base64
+
+from fake_kube import Body
 from operator_world import AGENT, NAMESPACE, ROUTE, OperatorProcess, World
 
 from island_hopper_operator.kube.resources import CONFIG_MAP, SERVICE
@@ -143,3 +146,16 @@ async def test_limits_that_are_withdrawn_leave_the_deployment() -> None:
     await process.run_to_ready()
     container = world.kube.objects["Deployment", NAMESPACE, "support"]["spec"]["template"]["spec"]["containers"][0]
     assert not container["resources"].get("limits")
+
+
+async def test_an_edited_credentials_secret_is_one_rollout_and_never_one_onto_the_edit() -> None:
+    world, process = await running()
+    before = configs(world)
+
+    def spoil(body: Body) -> None:
+        body["data"]["postgres-url"] = base64.b64encode(b"postgresql://somebody:else@nowhere/x").decode()
+
+    world.kube.edit("Secret", NAMESPACE, "main-credentials", spoil)
+    await process.run_to_ready()
+    assert "nowhere" not in world.data("main-credentials")["postgres-url"]
+    assert len(configs(world) - before) == 1
