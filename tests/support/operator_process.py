@@ -126,6 +126,10 @@ class OperatorProcess:
             self._note(key, outcome)
             self._deliver()
 
+    async def pass_over(self, key: Key) -> None:
+        """One pass over this key before any other, as workers may happen to take them."""
+        self._note(key, await self._dispatch.reconcile(key))
+
     async def retry(self) -> None:
         """All back-offs are over."""
         for key in self.failing:

@@ -6,6 +6,7 @@ import base64
 from fake_kube import Body
 from operator_world import AGENT, NAMESPACE, ROUTE, OperatorProcess, World
 
+from island_hopper_operator.engine.store import Key
 from island_hopper_operator.kube.resources import CONFIG_MAP, SERVICE
 
 
@@ -156,6 +157,8 @@ async def test_an_edited_credentials_secret_is_one_rollout_and_never_one_onto_th
         body["data"]["postgres-url"] = base64.b64encode(b"postgresql://somebody:else@nowhere/x").decode()
 
     world.kube.edit("Secret", NAMESPACE, "main-credentials", spoil)
+    await process.pass_over(Key("Agent", NAMESPACE, "support"))
+    assert configs(world) == before, "the Agent waits for what the binding makes of it"
     await process.run_to_ready()
     assert "nowhere" not in world.data("main-credentials")["postgres-url"]
     assert len(configs(world) - before) == 1
