@@ -88,7 +88,7 @@ programs: venv ## The programs of the control plane: found, downloaded or built,
 
 .PHONY: crds
 crds: venv ## Generate the CRDs from their types
-	$(BIN)/python -m island_hopper_api.generate
+	$(BIN)/python -m island_hopper_api.generate .
 
 .PHONY: locks
 locks: $(UV) ## Lock the dependencies anew, with hashes

@@ -36,11 +36,16 @@ def generated_files() -> dict[Path, str]:
     return files
 
 
-def main(root: Path) -> None:
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 1:
+        print("usage: python -m island_hopper_api.generate ROOT", file=sys.stderr)  # noqa: T201 - a command speaks so
+        return 2
+    root = Path(arguments[0])
     for path, content in generated_files().items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(content, encoding="utf-8")
+    return 0
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

@@ -6,9 +6,10 @@ Credentials are never in it; it names Secrets of the operator's own namespace.
 
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 from island_hopper_api.images import AGENT_IMAGE
@@ -33,10 +34,22 @@ class BusSettings(_Settings):
     """The one bus of an operator."""
 
     url: str
+    """One server, or several of a cluster with commas between them."""
     account_secret_ref: SecretRef
     """Keys: `account` (public key of the account), `signing-key` (seed of the account or of a signing key of it)."""
     credentials_ttl: Duration = Field("72h", alias="credentialsTTL")
     """Life of an Agent's bus credentials; they are renewed when half of it has passed."""
+
+    @field_validator("url")
+    @classmethod
+    def _is_usable(cls, url: str) -> str:
+        for server in url.split(","):
+            parts = urlsplit(server.strip())
+            if parts.scheme not in ("nats", "tls") or not parts.hostname:
+                raise ValueError(f"{server.strip()!r} is not an address such as nats://nats.bus:4222")
+            # Reading the port is what checks it.
+            _ = parts.port
+        return url
 
     @property
     def credentials_ttl_s(self) -> int:

@@ -12,6 +12,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -65,6 +66,11 @@ class _Link:
     subscriptions: list[Subscription] = field(default_factory=list)
 
 
+def _place(server: str) -> tuple[str, int]:
+    parts = urlsplit(server)
+    return parts.hostname or "", parts.port or 4222
+
+
 class NatsBus:
     """The account of the class's bus, as an identity that may do everything in it."""
 
@@ -78,8 +84,13 @@ class NatsBus:
         ttl_s: float = TTL_S,
         timeouts: BusTimeouts | None = None,
     ) -> None:
-        """`signing_seed` is the account's own seed, or that of one of its signing keys."""
-        self._url, self._account_public, self._signing_seed = url, account_public, signing_seed
+        """
+        Args:
+            url: One server, or several of a cluster with commas between them.
+            signing_seed: The account's own seed, or that of one of its signing keys.
+        """
+        self._servers = [server.strip() for server in url.split(",")]
+        self._account_public, self._signing_seed = account_public, signing_seed
         self._clock, self._entropy, self._ttl_s = clock, entropy, ttl_s
         self._timeouts = timeouts or BusTimeouts()
         self._handlers: list[tuple[str, Handler]] = []
@@ -90,8 +101,7 @@ class NatsBus:
         self._retiring: set[asyncio.Task[None]] = set()
 
     def __str__(self) -> str:
-        parts = urlsplit(self._url)
-        return f"bus at {parts.hostname}:{parts.port or 4222}"
+        return f"bus at {', '.join(f'{host}:{port}' for host, port in map(_place, self._servers))}"
 
     @property
     def is_connected(self) -> bool:
@@ -209,7 +219,9 @@ class NatsBus:
             for subject, handler in self._handlers:
                 await self._subscribe(link, subject, handler)
         except BaseException:
-            await link.client.close()
+            # A client that never got as far as connecting cannot be closed, and says so instead of the real cause.
+            with suppress(AssertionError, OSError):
+                await link.client.close()
             raise
         return link
 
@@ -243,7 +255,7 @@ class NatsBus:
 
         attempt: asyncio.Future[Any] = asyncio.create_task(
             link.client.connect(
-                self._url,
+                list(self._servers),
                 name=CLIENT_NAME,
                 user_credentials=RawCredentials(credentials),
                 allow_reconnect=False,

@@ -2,6 +2,7 @@
 """The operator's connection to the bus: bounded, renewed before it expires, and back after the server was away."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,6 +46,30 @@ async def test_either_key_of_the_account_signs_an_identity_that_the_server_takes
     await bus.connect()
     assert bus.is_connected
     assert "streams" in await bus.api("INFO")
+
+
+async def test_one_server_of_a_list_that_answers_is_enough(nats_server):
+    away = f"nats://127.0.0.1:{free_port()}"
+    bus = NatsBus(f"{away}, {nats_server.url}", nats_server.account_public, nats_server.account_seed, timeouts=QUICK)
+    try:
+        with suppress(BusUnreachable):  # where the one that is away is tried first
+            await bus.connect()
+        await eventually(lambda: bus.is_connected)
+        assert "streams" in await bus.api("INFO")
+    finally:
+        await bus.close()
+
+
+async def test_a_list_of_which_nobody_answers_names_them_all(nats_server):
+    ports = [free_port(), free_port()]
+    url = ",".join(f"nats://127.0.0.1:{port}" for port in ports)
+    bus = NatsBus(url, nats_server.account_public, nats_server.account_seed, timeouts=QUICK)
+    try:
+        with pytest.raises(BusUnreachable) as refused:
+            await bus.connect()
+        assert all(str(port) in refused.value.message for port in ports)
+    finally:
+        await bus.close()
 
 
 async def test_messages_reach_the_handler_whenever_it_was_subscribed(nats_server, connect):

@@ -31,6 +31,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from island_hopper_cli.dev.binaries import BinaryCache
+from island_hopper_cli.dev.progress import Progress
 from island_hopper_cli.node.config import ApiConfig, BackoffConfig, ImageConfig, KubeletConfig, NodeConfig
 from island_hopper_cli.node.errors import Conflict, NotFound
 from island_hopper_cli.node.kube.access import ApiAccess
@@ -43,10 +45,7 @@ ABSENT_CONTROLLERS = "*,-endpoints-controller,-endpointslice-controller,-endpoin
 
 
 def program(name: str) -> str:
-    default = Path.home() / ".cache" / "island-hopper" / "build-manual"
-    path = Path(os.environ.get("HOPPER_BIN_DIR", default)) / name
-    assert path.exists(), f"{path} is missing: build the control plane or set HOPPER_BIN_DIR"
-    return str(path)
+    return str(BinaryCache.default().ensure([name], Progress()) / name)
 
 
 def free_port() -> int:

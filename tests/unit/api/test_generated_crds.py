@@ -28,7 +28,7 @@ def test_no_generated_folder_holds_a_file_of_a_kind_that_is_gone() -> None:
 
 
 def test_generating_writes_exactly_these_files(tmp_path: Path) -> None:
-    main(tmp_path)
+    assert main([str(tmp_path)]) == 0
     written = {path.relative_to(tmp_path): path.read_text() for path in tmp_path.rglob("*.yaml")}
     assert written == generated_files()
 
@@ -63,3 +63,13 @@ def test_a_template_begins_with_the_document_that_it_wraps() -> None:
     wrapped = chart_template("kind: X\nmetadata:\n  name: x\nspec: {}\n")
     assert wrapped.startswith("{{- if .Values.crds.enabled }}\nkind: X\nmetadata:\n  annotations:\n")
     assert wrapped.endswith("  name: x\nspec: {}\n{{- end }}\n")
+
+
+def test_the_generator_says_how_it_is_called(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "ROOT" in capsys.readouterr().err
+
+
+def test_make_calls_the_generator_with_the_checkout() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\ncrds: ")[2].splitlines()[1]
+    assert recipe.split("python ")[1].split() == ["-m", "island_hopper_api.generate", "."]

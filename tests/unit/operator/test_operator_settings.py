@@ -50,6 +50,10 @@ def test_an_empty_file_means_defaults(text: str, tmp_path: Path) -> None:
     ("text", "words"),
     [
         pytest.param("clusterID: x", "clusterID: Extra inputs", id="unknown-setting"),
+        pytest.param(
+            "bus: {url: 'http://x', accountSecretRef: {name: a}}", "is not an address such as nats://", id="bus-scheme"
+        ),
+        pytest.param("bus: {url: 'nats://x:port', accountSecretRef: {name: a}}", "bus.url", id="bus-port"),
         pytest.param("bus: {url: x}", "bus.accountSecretRef: Field required", id="missing-setting"),
         pytest.param("resync: often", "resync: .*", id="no-duration"),
         pytest.param("classes: {a: {connectionLimit: 0}}", "classes.a.connectionLimit: ", id="out-of-bounds"),
