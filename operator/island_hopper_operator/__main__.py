@@ -39,7 +39,8 @@ def run(arguments: list[str]) -> int:
     except (SettingsError, LeaseLost, BaseExceptionGroup) as error:
         told = [leaf for leaf in _leaves(error) if isinstance(leaf, LeaseLost | SettingsError)]
         if not told:
-            raise
+            log.exception("stopped by an internal error")
+            return 1
         log.error("%s", told[0])  # noqa: TRY400 - the sentence says it all
         return 1
     return 0

@@ -20,7 +20,6 @@ from island_hopper_operator.externals.mailbox import MailboxDesired, MailboxObse
 from island_hopper_operator.externals.mark import Mark
 
 ABSENT = "absent"
-PRESENT = "present"
 
 
 def compare_database(desired: DatabaseDesired, observed: DatabaseObserved) -> tuple[Difference, ...]:
@@ -139,10 +138,6 @@ def _mark(field: str, ours: Mark, found: Mark | None) -> Iterator[Difference]:
         yield Difference(
             field, f"{ours.owner} ({ours.uid})", "none" if found is None else f"{found.owner} ({found.uid})"
         )
-
-
-def _owner(mark: Mark | None) -> str:
-    return "none" if mark is None else f"{mark.owner} ({mark.uid})"
 
 
 def _pairs(values: Mapping[str, str | None]) -> str:

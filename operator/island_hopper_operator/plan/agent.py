@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from island_hopper_api import bus, constants, names
 from island_hopper_api.agent import AgentSpec
+from island_hopper_api.agent_config import AGENT_FILE, ROUTE_FILE
 from island_hopper_api.hashing import config_hash
 from island_hopper_operator.plan.config import API_KEY, agent_config, compiled_route
 from island_hopper_operator.plan.dependencies import Dependencies, RouteFound, named_secrets
@@ -49,10 +50,8 @@ def plan_agent(owner: Owner, spec: AgentSpec, route: RouteFound, inputs: AgentIn
         secret(owner, names.api_secret(owner.name), {API_KEY: inputs.api_key}),
         secret(owner, names.keys_secret(owner.name), copied_keys(spec, route, inputs.deps)),
         *([secret(owner, names.bus_secret(owner.name), inputs.bus_secret)] if inputs.bus_secret is not None else []),
-        config_map(owner, names.config_map(owner.name, digest), {"agent.yaml": text}, immutable=True),
-        config_map(
-            owner, names.route_config_map(owner.name), {"route.yaml": compiled_route(owner.name, route).to_yaml()}
-        ),
+        config_map(owner, names.config_map(owner.name, digest), {AGENT_FILE.name: text}, immutable=True),
+        route_config_map(owner, route),
         service(owner),
         deployment(owner, spec, digest, mounts, inputs.default_image),
     )
@@ -126,6 +125,14 @@ def config_map(owner: Owner, name: str, data: dict[str, str], *, immutable: bool
     }
     if immutable:
         body["immutable"] = True
+    return body
+
+
+def route_config_map(owner: Owner, route: RouteFound) -> Body:
+    """Labelled with its route, so that a person finds who runs on it."""
+    text = compiled_route(owner.name, route).to_yaml()
+    body = config_map(owner, names.route_config_map(owner.name), {ROUTE_FILE.name: text})
+    body["metadata"]["labels"][constants.LABEL_ROUTE] = route.name
     return body
 
 

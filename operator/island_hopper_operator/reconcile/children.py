@@ -48,7 +48,6 @@ class Applied:
     """The first thing that kept a child from being as planned."""
     retry: bool = False
     """The finding may pass by itself: try again after the key's back-off."""
-    changed: list[str] = field(default_factory=list)
     generations: dict[str, int] = field(default_factory=dict)
     """Kind -> metadata.generation of the child as last applied or verified."""
 
@@ -90,13 +89,11 @@ class Children:
             log.info("%s: %s differs in %s; applying", key, owner.name, ", ".join(changed[:8]))
             uid = {"metadata": body["metadata"] | {"uid": live["metadata"]["uid"]}}
             live, _ = await self._api.apply(resource, body | uid)
-            applied.changed.append(str(key))
         self._remember(owner, key, live, digest, applied)
 
     async def _create(self, owner: Owner, resource: Resource, body: Body, digest: bytes, applied: Applied) -> None:
         key = key_of(body)
         live, created = await self._api.apply(resource, body)
-        applied.changed.append(str(key))
         if not created:
             # Somebody made an object of this name between our look and our apply. It is theirs: our fields go again.
             bare = {"apiVersion": body["apiVersion"], "kind": body["kind"]}

@@ -21,7 +21,7 @@ from island_hopper_operator.kube.api import KubeApi
 from island_hopper_operator.kube.resources import PRIMARY
 from island_hopper_operator.plan.findings import Finding
 from island_hopper_operator.plan.labels import Owner
-from island_hopper_operator.status.conditions import Body, ready_condition, status_patch
+from island_hopper_operator.status.conditions import Body, status_patch
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +52,6 @@ class Primary:
     @property
     def conditions(self) -> list[Body]:
         return list(self.status.get("conditions") or [])
-
-    @property
-    def is_ready(self) -> bool:
-        condition = ready_condition(self.status)
-        return condition is not None and condition["status"] == "True"
 
     @property
     def deleted_at(self) -> datetime | None:

@@ -61,7 +61,6 @@ class Operator:
     controller: Controller[Key]
     bus: NatsBus | None
     own_namespace: str
-    unseen: set[Key] = field(default_factory=set)
     is_draining: bool = False
     is_listed: bool = False
     """All of our kinds have been listed once."""

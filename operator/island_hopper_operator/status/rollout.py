@@ -52,8 +52,6 @@ class Rollout:
     pods: Sequence[PodSeen] = ()
     reported_hash: Mapping[str, str] = field(default_factory=dict)
     """Pod -> configuration that it says it runs, of reports that are not stale."""
-    stale: frozenset[str] = frozenset()
-    """Pods that reported once and are silent now, while they still answer or have not been asked yet."""
 
 
 _PULL_REASONS = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError"}
