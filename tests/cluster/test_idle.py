@@ -69,14 +69,18 @@ def test_a_restart_and_a_second_look_bring_no_write(
 def settled(kube: Kube, namespace: str, log: Any) -> None:
     """Wait until what earlier tests left is gone, and the operator has not written for two seconds."""
 
-    def is_alone() -> bool:
+    def others() -> list[str]:
         found = kube.kubectl("get", "namespaces", "-o", "name").stdout.split()
-        return not [name for name in found if name.startswith("namespace/t-") and name != f"namespace/{namespace}"]
+        return [name for name in found if name.startswith("namespace/t-") and name != f"namespace/{namespace}"]
 
     def is_quiet() -> bool:
         begin = log.stat().st_size
         time.sleep(2)
         return not written_since(log, begin)
 
-    until(is_alone, 90, "namespaces of earlier tests are gone")
+    try:
+        until(lambda: not others(), 90, "namespaces of earlier tests are gone")
+    except AssertionError as error:
+        left = kube.kubectl("get", *others(), "-o", "jsonpath={.items[*].status}", check=False).stdout
+        raise AssertionError(f"{error}: {others()}\n{left}") from None
     until(is_quiet, 60, "two quiet seconds")

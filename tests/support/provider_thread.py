@@ -6,13 +6,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from processes import free_port
 from provider import Provider
 
 
 @contextmanager
 def provider_thread() -> Iterator[Provider]:
     provider, loop = Provider(), asyncio.new_event_loop()
-    loop.run_until_complete(provider.start("127.0.0.1"))
+    loop.run_until_complete(provider.start("127.0.0.1", free_port()))
     thread = threading.Thread(target=loop.run_forever, name="provider", daemon=True)
     thread.start()
     try:

@@ -83,8 +83,9 @@ def test_liveness_is_not_asked_of_ours_nor_of_an_earlier_object_of_the_name():
 
     by = claim(adopt=True)
     asking = type(by)(by.kind, by.adopt, by.adoption_allowed, is_alive)
-    for found in (OURS, EARLIER, None):
-        decide(found, OURS, asking, "x")
+    assert isinstance(decide(OURS, OURS, asking, "x"), Ours)
+    assert isinstance(decide(EARLIER, OURS, asking, "x"), TakeOver)
+    assert isinstance(decide(None, OURS, asking, "x"), TakeOver)
 
 
 def test_of_several_parts_one_that_is_refused_refuses_all():
