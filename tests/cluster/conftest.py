@@ -80,3 +80,17 @@ def operator(kube: Kube) -> OperatorControl:
 def provider() -> Iterator[Provider]:
     with provider_thread() as running:
         yield running
+
+
+@pytest.fixture
+def own_cluster(tmp_path: Path) -> Iterator[Kube]:
+    """A cluster of the test's own: to take apart, or to be alone in."""
+    cluster = DevCluster(tmp_path / "dev", progress=Progress())
+    asyncio.run(cluster.up())
+    try:
+        install(cluster, Progress())
+        kube = Kube(cluster)
+        yield kube
+        kube.close()
+    finally:
+        asyncio.run(cluster.down())

@@ -1,9 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """The chart: what it renders, what it refuses, and that its removal leaves nothing that is stuck."""
 
-import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,8 +10,7 @@ from manifests import agent, binding, route
 
 from island_hopper_cli.dev.checkout import resource
 from island_hopper_cli.dev.cluster import DevCluster
-from island_hopper_cli.dev.install import CHART, NAMESPACE, RELEASE, install
-from island_hopper_cli.dev.progress import Progress
+from island_hopper_cli.dev.install import CHART, NAMESPACE, RELEASE
 
 Body = dict[str, Any]
 
@@ -74,20 +70,6 @@ def test_people_may_do_what_the_aggregated_roles_say(kube: Kube, namespace: str)
     assert not may("reader", "create", "agents.islandhopper.dev")
     assert may("writer", "delete", "storagebindings.islandhopper.dev")
     assert not may("writer", "patch", "agents.islandhopper.dev", "--subresource=status")
-
-
-@pytest.fixture
-def own_cluster(tmp_path: Path) -> Iterator[Kube]:
-    """A cluster that a test may take apart."""
-    cluster = DevCluster(tmp_path / "dev", progress=Progress())
-    asyncio.run(cluster.up())
-    try:
-        install(cluster, Progress())
-        kube = Kube(cluster)
-        yield kube
-        kube.close()
-    finally:
-        asyncio.run(cluster.down())
 
 
 @pytest.mark.timeout(240)

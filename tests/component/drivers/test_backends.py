@@ -15,10 +15,11 @@ from processes import is_listening
 
 async def test_postgres_keeps_its_rows_over_a_crash(postgres_server):
     connection = await asyncpg.connect(postgres_server.url)
-    await connection.execute("CREATE TABLE kept (a int)")
+    await connection.execute("CREATE TABLE kept AS SELECT 7 AS a")
     await connection.close()
     postgres_server.restart()
     connection = await asyncpg.connect(postgres_server.url)
+    assert await connection.fetchval("SELECT a FROM kept") == 7
     await connection.execute("DROP TABLE kept")
     await connection.close()
 
