@@ -98,7 +98,13 @@ class OperatorProcess:
                 "Agent": agents,
                 "StorageBinding": bindings,
                 "ModelRoute": RouteReconciler(
-                    kube, primaries, references, reports, recorder, lambda: world.monotonic_s
+                    kube,
+                    primaries,
+                    references,
+                    reports,
+                    recorder,
+                    lambda: world.monotonic_s,
+                    is_draining=lambda: self.operator.is_draining,
                 ),
                 "Namespace": NamespaceReconciler(kube, cluster, references, identities),
             }

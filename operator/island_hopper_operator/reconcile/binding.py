@@ -87,7 +87,7 @@ class BindingReconciler:
         self._references.set(key, self._backends.admin_secrets(spec.class_name))
         seen = BindingSeen(
             generation=binding.generation,
-            agents=sum(user.kind == "Agent" for user in self._references.of(key)),
+            agents=len(self._primaries.agents_naming("storageRef", key)),
             spec=class_finding(binding.owner, spec, self._backends.classes),
             uses_schema=spec.postgres.enabled,
             schema=None,

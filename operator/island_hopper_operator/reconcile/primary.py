@@ -93,6 +93,19 @@ class Primaries:
         """The object is gone, and nothing has to be ended for it any more."""
         self._store.forget_departed(key)
 
+    def agents_naming(self, reference: str, target: Key) -> list[Key]:
+        """Agents whose spec names the target, such as by `modelRouteRef`.
+
+        From the objects themselves and not from what passes have noted: after a restart the count is what it was.
+        """
+        return [
+            key
+            for key in self._store.keys("Agent")
+            if key.namespace == target.namespace
+            and (body := self._store.get(key)) is not None
+            and ((body.get("spec") or {}).get(reference) or {}).get("name") == target.name
+        ]
+
     async def write_status(self, primary: Primary, wanted: Body) -> bool:
         """At most one patch; none where the status says all of it already. Tells whether one was sent.
 

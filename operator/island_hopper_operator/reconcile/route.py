@@ -32,9 +32,12 @@ class RouteReconciler:
         reports: ReportBook,
         recorder: Recorder,
         monotonic: Callable[[], float],
+        *,
+        is_draining: Callable[[], bool],
     ) -> None:
         self._api, self._primaries, self._references = api, primaries, references
         self._reports, self._recorder, self._monotonic = reports, recorder, monotonic
+        self._is_draining = is_draining
 
     async def reconcile(self, key: Key) -> Outcome:
         route = self._primaries.get(key)
@@ -43,7 +46,7 @@ class RouteReconciler:
             self._recorder.forget(key)
             self._primaries.forget(key)
             return Outcome(gone=True)
-        if route.deleted_at is not None:
+        if route.deleted_at is not None or self._is_draining():
             return Outcome()
         spec = route.spec(ModelRouteSpec)
         if isinstance(spec, Finding):
@@ -58,7 +61,7 @@ class RouteReconciler:
         wanted = sorted({target.secret_ref.name for target in spec.targets if target.secret_ref})
         self._references.set(route.key, (Key("Secret", namespace, name) for name in wanted))
         secrets = await read_secrets(self._api, namespace, wanted)
-        users = [user for user in self._references.of(route.key) if user.kind == "Agent"]
+        users = self._primaries.agents_naming("modelRouteRef", route.key)
         reports = self._fresh_reports(users)
         seen = RouteSeen(
             generation=route.generation,

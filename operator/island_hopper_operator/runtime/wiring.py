@@ -194,7 +194,9 @@ def build(
         {
             "Agent": agents,
             "StorageBinding": bindings,
-            "ModelRoute": RouteReconciler(api, primaries, references, reports, recorder, time.monotonic),
+            "ModelRoute": RouteReconciler(
+                api, primaries, references, reports, recorder, time.monotonic, is_draining=is_draining
+            ),
             "Namespace": NamespaceReconciler(api, cluster, references, identities),
         }
     )
