@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from strands.types.content import Messages
 
-from island_hopper_agent.turn import Origin, TaskEnding, TurnAnswer, TurnRequest, TurnRunner
+from island_hopper_agent.turn import TurnRunner
+from island_hopper_agent.turn_types import Origin, TaskEnding, TurnAnswer, TurnRequest
 from island_hopper_api.bus import Address
 from island_hopper_sdk.bus import InboundTask, TryAgainLater
 from island_hopper_sdk.bus.a2a import TaskState
@@ -69,6 +70,15 @@ class BusTasks:
     def __init__(self, me: Address, runner: TurnRunner, book: TaskBook | None, limit_s: float) -> None:
         self._me, self._runner, self._book, self._limit_s = me, runner, book, limit_s
 
+    async def ended(self, task: InboundTask) -> bytes | None:
+        if self._book is None:
+            return None
+        try:
+            seen = await self._book.find(self._key(task))
+        except SessionsUnavailable as error:
+            raise TryAgainLater(AGAIN_AFTER_S) from error
+        return seen.event.encode() if seen and seen.event else None
+
     async def work(self, task: InboundTask) -> bytes:
         if self._book is None:
             return await self._without_sessions(task)
@@ -111,7 +121,9 @@ class BusTasks:
             answer = await self._run(run, book)
             return run.completed(answer)
         except TaskEnded:
-            return await self._told_before(run)
+            if (event := await self.ended(run.task)) is None:
+                raise TryAgainLater(AGAIN_AFTER_S) from None
+            return event
         except _NOT_DECIDED as error:
             raise TryAgainLater(AGAIN_AFTER_S) from error
         except SessionNotFound as error:
@@ -143,31 +155,19 @@ class BusTasks:
             origin=Origin("bus"),
             session_id=run.context_id if book is not None else None,
             is_new_session=task.context_id is None,
-            wait_s=limit_s,
+            wait_s=limit_s / 2,
             task=TaskEnding(task.task_id, run.completed, has_ended),
         )
         return await self._runner.run(request, _Silent())
 
-    async def _told_before(self, run: _Run) -> bytes:
-        seen = None
-        if self._book is not None:
-            try:
-                seen = await self._book.find(self._key(run.task))
-            except SessionsUnavailable as error:
-                raise TryAgainLater(AGAIN_AFTER_S) from error
-        if seen is None or seen.event is None:
-            raise TryAgainLater(AGAIN_AFTER_S)
-        return seen.event.encode()
-
     async def _keep(self, key: TaskKey, event: bytes) -> bytes:
-        """Write the end down; where there was one before, that one holds."""
+        """Write the end down; where there was one before, that one holds. What cannot be written is not told."""
         if self._book is None:
             return event
         try:
             return (await self._book.finish(key, event.decode())).encode()
-        except SessionsUnavailable:
-            log.warning("the end of a task could not be written down")
-            return event
+        except SessionsUnavailable as error:
+            raise TryAgainLater(AGAIN_AFTER_S) from error
 
     def _key(self, task: InboundTask) -> TaskKey:
         return TaskKey(self._runner.owner(task.principal), task.task_id)

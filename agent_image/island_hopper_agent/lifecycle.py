@@ -62,6 +62,9 @@ async def _connect_database(pod: Pod) -> None:
     if pod.storage is not None:
         await pod.storage.connect()
         pod.reporter.changed()
+        if pod.worker is not None:
+            # Not before: whether a task has ended already stands in the database.
+            pod.worker.open()
 
 
 async def _drain(pod: Pod) -> None:

@@ -86,7 +86,7 @@ class Pod:
         bus = Bus(me, self._bus_credentials, f"{me}/{self.settings.pod}", self._changed)
         book = self.storage.book if self.storage else None
         tasks = BusTasks(me, self.runner, book, self.config.limits.request_timeout_s)
-        worker = TaskWorker(bus, self.config.bus, tasks, self.slots, self.metrics.task_ended)
+        worker = TaskWorker(bus, self.config.bus, tasks, self.slots, self.metrics.task_ended, is_open=book is None)
         bus.add(worker)
         return bus, worker
 

@@ -28,9 +28,11 @@ class PodBus:
     server: NatsServer
     admin: Client = field(repr=False)
 
-    def agent_secret(self, expires_in_s: int | None = None) -> dict[str, str]:
+    def agent_secret(self, expires_in_s: int | None = None, *, mute: bool = False) -> dict[str, str]:
+        """`mute`: it may take tasks, and neither answer nor acknowledge."""
         allowed = names.agent_permissions(AGENT)
-        creds = self.server.creds("team/support", allowed.publish, allowed.subscribe, expires_in_s)
+        publish = [each for each in allowed.publish if not mute or "MSG.NEXT" in each]
+        creds = self.server.creds("team/support", publish, allowed.subscribe, expires_in_s)
         return {"bus.creds": creds, "url": self.server.url}
 
     def client(self) -> BusClient:
@@ -90,7 +92,7 @@ class PodBus:
         jetstream = self.admin.jetstream()
         state = (await jetstream.stream_info(stream)).state
         found = []
-        for number in range(state.first_seq, state.last_seq + 1):
+        for number in range(max(1, state.first_seq), state.last_seq + 1):
             stored = await jetstream.get_msg(stream, number)
             found.append(Msg(_client=self.admin, subject=stored.subject or "", data=stored.data or b""))
         return found

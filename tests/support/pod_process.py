@@ -47,6 +47,11 @@ class PodProcess:
         return self._process
 
     @property
+    def home_of_process(self) -> Path:
+        """What the kernel shows of it."""
+        return Path(f"/proc/{self.process.pid}")
+
+    @property
     def output(self) -> str:
         return self.log.read_text() if self.log.exists() else ""
 

@@ -14,7 +14,8 @@ from island_hopper_agent.http.middleware import PRINCIPAL, REQUEST_ID, read_body
 from island_hopper_agent.http.request import ChatRequest, parse_request
 from island_hopper_agent.http.shapes import Completion
 from island_hopper_agent.http.sinks import Sink, StreamSink, WholeSink
-from island_hopper_agent.turn import Origin, TurnRequest, TurnRunner
+from island_hopper_agent.turn import TurnRunner
+from island_hopper_agent.turn_types import Origin, TurnRequest
 from island_hopper_api.agent_config import AgentConfig
 from island_hopper_api.constants import SESSION_HEADER
 from island_hopper_sdk.bus import Slots

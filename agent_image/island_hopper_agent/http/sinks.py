@@ -12,7 +12,7 @@ from aiohttp import web
 
 from island_hopper_agent.http.errors import ApiError
 from island_hopper_agent.http.shapes import Completion
-from island_hopper_agent.turn import TurnAnswer
+from island_hopper_agent.turn_types import TurnAnswer
 
 _EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8", "Cache-Control": "no-cache"}
 

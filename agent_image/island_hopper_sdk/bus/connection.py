@@ -26,6 +26,10 @@ RETRY_MOST_S = 10.0
 """A bus that restarts is found again within this time; new credentials end the pause at once."""
 
 
+STABLE_AFTER_S = 15.0
+"""A connection that lived this long was a good one: the next attempt after it comes soon."""
+
+
 class BusService(Protocol):
     """Something that listens on whichever connection is current."""
 
@@ -71,16 +75,20 @@ class Bus:
 
     async def run(self) -> None:
         """Keep a connection until canceled; then close it."""
+        clock = asyncio.get_running_loop().time
         pause_s = RETRY_FIRST_S
         try:
             while True:
                 self._news.clear()
                 self._forget_ended()
+                begun_at = clock()
                 if await self._is_brought_up():
+                    await self._wait_for_change()
+                if clock() - begun_at > STABLE_AFTER_S:
                     pause_s = RETRY_FIRST_S
-                    await self._wait_for_change(None)
-                else:
-                    await self._wait_for_change(pause_s)
+                elif not self._news.is_set():
+                    # Refused, or thrown out right after it was let in.
+                    await self._pause(pause_s)
                     pause_s = min(pause_s * 2, RETRY_MOST_S)
         finally:
             await self._let_go()
@@ -135,16 +143,24 @@ class Bus:
         log.info("connected to the bus%s", " with new credentials" if before is not None else "")
         self._on_change()
 
-    async def _wait_for_change(self, at_most_s: float | None) -> None:
-        """Until news come, the connection ends, or the time is over."""
+    async def _wait_for_change(self) -> None:
+        """Until news come, or the connection ends."""
         waits = [asyncio.ensure_future(self._news.wait())]
         if self._session is not None:
             waits.append(asyncio.ensure_future(self._session.ended.wait()))
         try:
-            await asyncio.wait(waits, timeout=at_most_s, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
         finally:
             for wait in waits:
                 wait.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """At most this long; news end it."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
 
     def _forget_ended(self) -> None:
         session = self._session

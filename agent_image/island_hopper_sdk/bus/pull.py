@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 import nats.errors
 from nats.aio.msg import Msg
 
+from island_hopper_sdk.bus.apart import apart
 from island_hopper_sdk.bus.session import BusSession
 
 log = logging.getLogger(__name__)
@@ -77,7 +78,7 @@ class Puller:
         """Tells whether the connection lives."""
         request = {"batch": 1, "expires": int(EXPIRES_S * 1e9)}
         try:
-            await self._session.client.publish(self._next, json.dumps(request).encode(), reply=self._inbox)
+            await apart(self._session.client.publish(self._next, json.dumps(request).encode(), reply=self._inbox))
         except (nats.errors.Error, OSError):
             return False
         return True

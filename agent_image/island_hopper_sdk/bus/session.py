@@ -15,6 +15,7 @@ from nats.aio.client import Client, RawCredentials
 from nats.aio.msg import Msg
 
 from island_hopper_api.bus import Address, inbox_prefix
+from island_hopper_sdk.bus.apart import apart
 from island_hopper_sdk.bus.credentials import BusCredentials
 from island_hopper_sdk.errors import BusRefused, BusUnreachable
 
@@ -22,6 +23,9 @@ log = logging.getLogger(__name__)
 
 CONNECT_TIMEOUT_S = 10.0
 DRAIN_TIMEOUT_S = 5
+
+LOOK_EVERY_S = 1.0
+"""How soon the end of a connection is seen at the latest."""
 
 ErrorListener = Callable[[Exception], None]
 
@@ -31,6 +35,7 @@ class BusSession:
 
     def __init__(self, client: Client, ended: asyncio.Event) -> None:
         self.client, self.ended = client, ended
+        self._watch = asyncio.create_task(self._see_end())
 
     @classmethod
     async def connect(
@@ -58,20 +63,22 @@ class BusSession:
 
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                await client.connect(
-                    servers=credentials.url.split(","),
-                    user_credentials=RawCredentials(credentials.creds),
-                    inbox_prefix=inbox_prefix(identity),
-                    name=name,
-                    error_cb=note,
-                    closed_cb=closed,
-                    allow_reconnect=False,
-                    max_reconnect_attempts=1,
-                    reconnect_time_wait=1,
-                    connect_timeout=4,
-                    ping_interval=20,
-                    max_outstanding_pings=2,
-                    drain_timeout=DRAIN_TIMEOUT_S,
+                await apart(
+                    client.connect(
+                        servers=credentials.url.split(","),
+                        user_credentials=RawCredentials(credentials.creds),
+                        inbox_prefix=inbox_prefix(identity),
+                        name=name,
+                        error_cb=note,
+                        closed_cb=closed,
+                        allow_reconnect=False,
+                        max_reconnect_attempts=1,
+                        reconnect_time_wait=1,
+                        connect_timeout=4,
+                        ping_interval=20,
+                        max_outstanding_pings=2,
+                        drain_timeout=DRAIN_TIMEOUT_S,
+                    )
                 )
         except (TimeoutError, OSError, nats.errors.NoServersError) as error:
             await client.close()
@@ -93,10 +100,15 @@ class BusSession:
             BusUnreachable: The connection ended first.
         """
         try:
-            await self.client.publish(subject, data, headers=headers)
-            await self.client.flush(timeout=5)
+            await apart(self._send(subject, data, headers), self.ended)
         except (nats.errors.Error, OSError) as error:
             raise BusUnreachable("the connection to the bus ended while sending") from error
+        if self.ended.is_set():
+            raise BusUnreachable("the connection to the bus ended while sending")
+
+    async def _send(self, subject: str, data: bytes, headers: dict[str, str] | None) -> None:
+        await self.client.publish(subject, data, headers=headers)
+        await self.client.flush(timeout=5)
 
     async def request(
         self, subject: str, data: bytes, *, timeout_s: float, headers: dict[str, str] | None = None
@@ -107,21 +119,22 @@ class BusSession:
             nats.errors.NoRespondersError: Nobody listens on the subject.
             BusUnreachable: The connection ended first, or no answer came in time.
         """
-        # nats-py lets a request wait out its time when the connection ends under it.
-        request = asyncio.ensure_future(self.client.request(subject, data, timeout=timeout_s, headers=headers))
-        ended = asyncio.ensure_future(self.ended.wait())
         try:
-            await asyncio.wait((request, ended), return_when=asyncio.FIRST_COMPLETED)
-            if not request.done():
-                raise BusUnreachable("the connection to the bus ended before the answer")
-            return request.result()
+            # nats-py lets a request wait out its time when the connection ends under it.
+            answer = await apart(self.client.request(subject, data, timeout=timeout_s, headers=headers), self.ended)
         except nats.errors.NoRespondersError:
             raise
         except (nats.errors.Error, OSError) as error:
             raise BusUnreachable(f"no answer from the bus within {timeout_s:g} s") from error
-        finally:
-            request.cancel()
-            ended.cancel()
+        if answer is None:
+            raise BusUnreachable("the connection to the bus ended before the answer")
+        return answer
+
+    async def _see_end(self) -> None:
+        # nats-py promises to call `closed_cb`, and does not when its own clean-up trips over the lost connection.
+        while not self.client.is_closed:  # noqa: ASYNC110 - which is why there is no event to wait for
+            await asyncio.sleep(LOOK_EVERY_S)
+        self.ended.set()
 
     async def close(self) -> None:
         """Let what was sent go out, then close."""
@@ -129,6 +142,7 @@ class BusSession:
             await self.client.drain()
         except (nats.errors.Error, OSError):
             await self.client.close()
+        self._watch.cancel()
         self.ended.set()
 
 

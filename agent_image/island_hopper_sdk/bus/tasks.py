@@ -37,11 +37,14 @@ class TaskHandler(Protocol):
     Terminal events are bytes, ready to be sent. After a crash the same task comes again, and the same event is told.
     """
 
+    async def ended(self, task: InboundTask) -> bytes | None:
+        """How the task has ended already, None where it has not; raises TryAgainLater."""
+
     async def work(self, task: InboundTask) -> bytes:
         """Run the task; raises TryAgainLater. Canceled by `asyncio.Task.cancel`."""
 
     async def end(self, task: InboundTask, state: TaskState, code: str, text: str) -> bytes:
-        """End the task without running it, or after its run was canceled; never raises for want of a database."""
+        """End the task without running it, or after its run was canceled; raises TryAgainLater."""
 
     async def note_cancel(self, sender: Address, task_id: str) -> None:
         """The sender wants no more of the task, whether it runs here, elsewhere or nowhere yet; never raises."""

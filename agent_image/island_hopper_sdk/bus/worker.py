@@ -52,7 +52,14 @@ class TaskWorker:
     """A service of the bus; `outcome` hears how each task ended, in one word of a closed set."""
 
     def __init__(
-        self, bus: Bus, config: BusConfig, handler: TaskHandler, slots: Slots, outcome: Outcome = lambda _: None
+        self,
+        bus: Bus,
+        config: BusConfig,
+        handler: TaskHandler,
+        slots: Slots,
+        outcome: Outcome = lambda _: None,
+        *,
+        is_open: bool = True,
     ) -> None:
         self._bus, self._config, self._handler, self._slots, self._outcome = bus, config, handler, slots, outcome
         self._me = bus.identity
@@ -63,6 +70,13 @@ class TaskWorker:
         self._none_waits = asyncio.Event()
         self._none_waits.set()
         self._draining = False
+        self._open = asyncio.Event()
+        if is_open:
+            self._open.set()
+
+    def open(self) -> None:
+        """Begin to take tasks, where the worker was made closed."""
+        self._open.set()
 
     async def attach(self, session: BusSession) -> None:
         self._cancels[session] = await session.client.subscribe(names.cancel_subjects(self._me), cb=self._on_cancel)
@@ -98,6 +112,7 @@ class TaskWorker:
         return [entry.job for entry in self._running.values() if entry.job is not None]
 
     async def _wait_free(self) -> None:
+        await self._open.wait()
         await self._none_waits.wait()
         await self._slots.wait_free()
 
@@ -148,6 +163,8 @@ class TaskWorker:
     async def _event(self, task: InboundTask, entry: _Entry) -> bytes:
         """How the task ends."""
         delivery, most = entry.delivery, self._config.max_deliver
+        if delivery.count > most and (event := await self._handler.ended(task)) is not None:
+            return event
         if delivery.count > most:
             log.error("a task was delivered %d times and is given up", delivery.count)
             self._outcome("dead")

@@ -26,7 +26,10 @@ MAX_CONNECTIONS = 4
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 15.0
 
-_LOST = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError, asyncpg.AdminShutdownError)
+_CLIENT_ERRORS = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+"""What asyncpg raises beside what the server says; the second when a connection is closed just as it is used."""
+
+_LOST = (asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError, *_CLIENT_ERRORS)
 """The connection is gone: what was asked of it may or may not have happened."""
 
 
@@ -68,7 +71,7 @@ class Database:
             )
             async with pool.acquire() as connection:
                 await migrate(connection, schema)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, ValueError) as error:
+        except (asyncpg.PostgresError, *_CLIENT_ERRORS, ValueError) as error:
             if pool is not None:
                 pool.terminate()
             raise _unavailable(error) from error
@@ -86,7 +89,7 @@ class Database:
         try:
             async with self._pool.acquire(timeout=COMMAND_TIMEOUT_S) as connection:
                 return await work(connection)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (asyncpg.PostgresError, *_CLIENT_ERRORS) as error:
             raise _unavailable(error) from error
 
     async def run_again_if_lost(self, work: "Work[T]") -> T:
@@ -94,6 +97,9 @@ class Database:
         try:
             return await self.run(work)
         except ConnectionLost:
+            if self._pool is not None:
+                # The others of the pool have most likely gone with it.
+                await self._pool.expire_connections()
             return await self.run(work)
 
     async def close(self) -> None:

@@ -93,7 +93,7 @@ class SessionStore:
             written = await self._database.run(write)
         except ConnectionLost:
             # The answer to COMMIT may be what was lost: the turn's id in the row tells.
-            if await self._database.run(statements.is_committed(session)):
+            if await self._database.run_again_if_lost(statements.is_committed(session)):
                 return
             written = await self._database.run(write)
         if written is statements.Written.FENCED:

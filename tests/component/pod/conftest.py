@@ -8,9 +8,10 @@ new for each test, at the same address.
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from backends import NatsServer, PostgresServer
+from backends import NatsServer, PostgresServer, running
 from pod_bus import PodBus, pod_bus
 from pod_database import SessionsDatabase, create_sessions_database
 from pod_files import PodFiles
@@ -121,3 +122,51 @@ def stored_on_bus(stored: PodFiles, bus: PodBus) -> PodFiles:
     """With storage and a mailbox."""
     stored.give_bus(bus.agent_secret())
     return stored
+
+
+@pytest.fixture(scope="module")
+def bus_pod(
+    tmp_path_factory: pytest.TempPathFactory,
+    provider_host: str,
+    postgres_server: PostgresServer,
+    nats_server: NatsServer,
+) -> Iterator[PodProcess]:
+    """A ready agent with storage and a mailbox; see `mailbox`."""
+    home = tmp_path_factory.mktemp("bus-pod")
+    files = plain_agent(home, provider_host)
+    files.give_storage(asyncio.run(create_sessions_database(postgres_server)).secret)
+
+    async def make() -> dict[str, str]:
+        async with pod_bus(nats_server) as bus:
+            await bus.make_mailbox()
+            return bus.agent_secret()
+
+    async def delete() -> None:
+        async with pod_bus(nats_server) as bus:
+            await bus.delete_mailbox()
+
+    files.give_bus(asyncio.run(make()))
+    pod = PodProcess(files, home)
+    try:
+        pod.start()
+        pod.wait_ready()
+        yield pod
+    finally:
+        pod.end()
+        asyncio.run(delete())
+
+
+@pytest.fixture
+async def mailbox(bus_pod: PodProcess, nats_server: NatsServer) -> AsyncIterator[PodBus]:
+    """The bus side of `bus_pod`."""
+    async with pod_bus(nats_server) as bus:
+        yield bus
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """One that the test may stop."""
+    with TemporaryDirectory(prefix="hop-pg-") as home:
+        server = PostgresServer(Path(home))
+        with running(server):
+            yield server

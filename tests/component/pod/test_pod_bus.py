@@ -3,9 +3,12 @@
 
 import asyncio
 import json
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from pod_bus import AGENT, PodBus
+from backends import NatsServer
+from pod_bus import AGENT, CLI, PodBus
 from pod_database import SessionsDatabase
 from pod_files import PodFiles
 from pod_process import PodProcess
@@ -14,6 +17,7 @@ from provider import TEXT, Provider
 from island_hopper_api import bus as names
 from island_hopper_api.bus import Address
 from island_hopper_api.report import Report
+from island_hopper_sdk.bus import BusClient
 from island_hopper_sdk.errors import AskTimeout, BodyTooLarge, BusRefused, BusUnreachable, MailboxFull, NoSuchAgent
 
 
@@ -40,7 +44,7 @@ async def test_a_task_is_answered_and_its_context_goes_on(
     tasks = await database.fetch("SELECT * FROM strand_session_tasks ORDER BY created_at")
     assert [task["task_id"] for task in tasks] == [first.task_id, second.task_id]
     assert all(task["session_id"] == first.context_id and task["finished_at"] for task in tasks)
-    assert await bus.waiting_tasks() == 0
+    await talking.eventually(lambda: _has(bus, 0))
     assert await bus.redelivered() == 0
 
 
@@ -54,7 +58,7 @@ async def test_an_agent_without_sessions_answers_too(
         refused = await client.ask(AGENT, "go on", context_id=answer.context_id, timeout_s=20)
     assert (answer.text, answer.state) == (TEXT, "completed")
     assert (refused.state, refused.code) == ("rejected", "sessions_need_storage")
-    assert await bus.waiting_tasks() == 0
+    await pod.eventually(lambda: _has(bus, 0))
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,7 @@ async def test_a_failed_turn_is_a_failed_task(
     assert (answer.state, answer.code) == ("failed", code)
     assert "target 'main' of ModelRoute 'default'" in answer.text
     assert await database.texts(answer.context_id) == []
-    assert await bus.waiting_tasks() == 0
+    await talking.eventually(lambda: _has(bus, 0))
 
 
 async def test_another_senders_context_is_rejected_like_an_unknown_one(talking: PodProcess, bus: PodBus):
@@ -99,7 +103,7 @@ async def test_a_cancel_ends_the_call_and_the_task(
     assert (answer.state, answer.code) == ("canceled", "canceled")
     await talking.eventually(lambda: provider.broken_off == 1)
     assert await database.texts(answer.context_id) == []
-    assert await bus.waiting_tasks() == 0
+    await talking.eventually(lambda: _has(bus, 0))
 
 
 async def test_a_task_that_is_canceled_before_it_is_taken_never_runs(
@@ -175,6 +179,65 @@ async def test_a_long_turn_is_kept_from_being_delivered_again(
     assert await bus.redelivered() == 0
 
 
+async def test_two_pods_share_a_mailbox(
+    stored_on_bus: PodFiles, tmp_path: Path, bus: PodBus, provider: Provider, database: SessionsDatabase
+):
+    provider.mode, provider.slow_s = "slow", 0.1
+    pods = [PodProcess(stored_on_bus, tmp_path, f"support-{number}") for number in range(2)]
+    try:
+        for pod in pods:
+            pod.start()
+        for pod in pods:
+            await pod.ready()
+        async with bus.client() as client:
+            answers = await asyncio.gather(*(client.ask(AGENT, str(number), timeout_s=40) for number in range(40)))
+        done = [(await pod.metrics()).get(DONE, 0) for pod in pods]
+    finally:
+        for pod in pods:
+            pod.end()
+    assert {answer.state for answer in answers} == {"completed"}
+    assert len(provider.asked) == 40
+    assert sum(done) == 40
+    assert min(done) > 0
+    assert await database.value("SELECT count(*) FROM strand_session_tasks WHERE event IS NOT NULL") == 40
+
+
+DONE = 'hopper_bus_tasks_total{agent="team/support",outcome="done"}'
+
+
+async def test_tasks_of_one_context_run_one_after_the_other(
+    talking: PodProcess, bus: PodBus, provider: Provider, database: SessionsDatabase
+):
+    async with bus.client() as client:
+        first = await client.ask(AGENT, "0", timeout_s=20)
+        await asyncio.gather(
+            *(client.ask(AGENT, str(number), context_id=first.context_id, timeout_s=40) for number in range(1, 5))
+        )
+    texts = await database.texts(first.context_id)
+    assert [role for role, _ in texts] == ["user", "assistant"] * 5
+    assert sorted(text for role, text in texts if role == "user") == ["0", "1", "2", "3", "4"]
+
+
+async def test_an_answer_that_one_message_cannot_carry_fails_and_is_not_kept(
+    talking: PodProcess, bus: PodBus, provider: Provider, database: SessionsDatabase
+):
+    provider.text = "x" * (300 << 10)
+    async with bus.client() as client:
+        answer = await client.ask(AGENT, "much", timeout_s=20)
+    assert (answer.state, answer.code) == ("failed", "answer_too_large")
+    assert await database.texts(answer.context_id) == []
+
+
+async def test_a_question_that_fails_is_told_also_when_it_is_large(
+    talking: PodProcess, bus: PodBus, provider: Provider
+):
+    provider.mode = "500"
+    async with bus.client() as client:
+        answer = await client.ask(AGENT, "x" * (255 << 10), timeout_s=20)
+    assert (answer.state, answer.code) == ("failed", "model_server_error")
+    await talking.eventually(lambda: _has(bus, 0))
+
+
 async def test_reports_come_at_once_and_at_each_change(
     stored_on_bus: PodFiles, pod: PodProcess, bus: PodBus, provider: Provider
 ):
@@ -203,42 +266,45 @@ async def test_reports_come_at_once_and_at_each_change(
 
 async def test_people_are_told_why_a_question_was_not_taken(bus: PodBus):
     async with bus.client() as client:
-        with pytest.raises(NoSuchAgent, match="no mailbox of an agent team.nobody"):
+        with pytest.raises(NoSuchAgent, match=r"no mailbox of an agent team\.nobody"):
             await client.ask(Address("team", "nobody"), "hello", timeout_s=5)
-        with pytest.raises(BusRefused, match="these credentials do not allow asking agent other.support"):
+        with pytest.raises(BusRefused, match=r"these credentials do not allow asking agent other\.support"):
             await client.ask(Address("other", "support"), "hello", timeout_s=5)
         with pytest.raises(BodyTooLarge, match="the bus takes at most 262144"):
             await client.ask(AGENT, "x" * (300 << 10), timeout_s=5)
-        for number in range(10):
-            try:
-                await asyncio.wait_for(client.ask(AGENT, "x" * (200 << 10), timeout_s=0.1), 5)
-            except AskTimeout:
-                continue
-            except MailboxFull as error:
-                assert "raise spec.messaging.maxBytes" in error.message
-                assert number > 2
-                break
-        else:
-            pytest.fail("the mailbox of one mebibyte was never full")
-        with pytest.raises(AskTimeout, match="did not finish it within 0.2 s"):
+        with pytest.raises(AskTimeout, match=r"did not finish it within 0\.2 s"):
             await client.ask(AGENT, "hello", timeout_s=0.2)
 
 
-async def test_people_are_told_what_is_wrong_with_the_bus(bus: PodBus):
-    client = bus.client()
-    client._credentials = type(client._credentials)("nats://127.0.0.1:1", client._credentials.creds)
-    with pytest.raises(BusUnreachable, match="127.0.0.1:1 does not answer"):
-        async with client:
-            pass
-    client = bus.client()
-    client._credentials = type(client._credentials)(bus.server.url, bus.server.creds("late", expires_in_s=-60))
-    with pytest.raises(BusRefused, match="refuses the credentials"):
-        async with client:
-            pass
-    client._credentials = type(client._credentials)(bus.server.url, "this is no file of credentials")
-    with pytest.raises(BusRefused, match="refuses the credentials"):
-        async with client:
-            pass
+async def test_a_full_mailbox_refuses_the_sender_and_keeps_what_it_has(bus: PodBus):
+    async def fill(client: BusClient) -> None:
+        while True:
+            with suppress(AskTimeout):
+                await client.ask(AGENT, "x" * (200 << 10), timeout_s=0.1)
+
+    async with bus.client() as client:
+        with pytest.raises(MailboxFull, match=r"raise spec\.messaging\.maxBytes"):
+            await fill(client)
+    assert await bus.waiting_tasks() >= 3
+
+
+@pytest.mark.parametrize(
+    ("url", "creds", "error", "sentence"),
+    [
+        pytest.param(
+            "nats://127.0.0.1:1", None, BusUnreachable, r"the bus at 127\.0\.0\.1:1 does not answer", id="no-server"
+        ),
+        pytest.param(None, "expired", BusRefused, "refuses the credentials", id="expired"),
+        pytest.param(None, "this is no credentials file", BusRefused, "refuses the credentials", id="no-credentials"),
+    ],
+)
+async def test_people_are_told_what_is_wrong_with_the_bus(
+    nats_server: NatsServer, url: str | None, creds: str | None, error: type[Exception], sentence: str
+):
+    expired = nats_server.creds("late", expires_in_s=-60)
+    text = expired if creds == "expired" else creds or nats_server.creds("cli")
+    with pytest.raises(error, match=sentence):
+        await BusClient(url or nats_server.url, text, CLI).__aenter__()
 
 
 async def test_a_task_sent_twice_is_kept_once(talking: PodProcess, bus: PodBus, provider: Provider):

@@ -8,6 +8,8 @@ from pod_files import API_KEY, TARGET_KEY, WEB_KEY, PodFiles
 from pod_process import PodProcess
 from provider import TEXT, Provider
 
+from island_hopper_api.constants import API_KEY_HEADER
+
 USER = {"role": "user", "content": "What is the answer?"}
 
 
@@ -161,6 +163,13 @@ async def test_each_key_of_the_configuration_is_taken(client: openai.AsyncOpenAI
     async with shared_pod.client(WEB_KEY) as other:
         await other.chat.completions.create(model="support", messages=[USER])
     await shared_pod.eventually(lambda: '"principal": "web"' in shared_pod.output)
+
+
+async def test_a_key_may_stand_in_a_header_that_proxies_leave_alone(client: openai.AsyncOpenAI, shared_pod: PodProcess):
+    async with httpx.AsyncClient() as plain:
+        taken = await plain.get(f"{shared_pod.api}/v1/models", headers={API_KEY_HEADER: WEB_KEY})
+        refused = await plain.get(f"{shared_pod.api}/v1/models", headers={API_KEY_HEADER: "wrong"})
+    assert (taken.status_code, refused.status_code) == (200, 401)
 
 
 async def test_turns_run_beside_each_other(client: openai.AsyncOpenAI, shared_pod: PodProcess, provider: Provider):

@@ -4,11 +4,10 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import openai
 import pytest
-from backends import PostgresServer, running
+from backends import PostgresServer
 from pod_database import SessionsDatabase, create_sessions_database
 from pod_files import PodFiles
 from pod_process import PodProcess
@@ -163,15 +162,6 @@ async def test_a_lease_lost_in_mid_turn_ends_the_call(
         await late
     assert refused.value.code == "session_lease_lost"
     await first.eventually(lambda: provider.broken_off == 1)
-
-
-@pytest.fixture
-def own_postgres() -> Iterator[PostgresServer]:
-    """One that the test may stop."""
-    with TemporaryDirectory(prefix="hop-pg-") as home:
-        server = PostgresServer(Path(home))
-        with running(server):
-            yield server
 
 
 @pytest.mark.timeout(120)
