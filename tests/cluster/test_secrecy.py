@@ -12,8 +12,12 @@ from operator_control import OperatorControl
 from provider import Provider
 from talk import say
 
+from island_hopper_cli.dev.install import NAMESPACE
+
 CANARY = "sk-canary-4f1d9b7a6c"
 PROMPT = "prompt-canary-8e2a"
+PUBLIC = {"account", "username", "cluster-id"}
+"""Keys of the operator's Secrets that anybody may know."""
 
 
 @pytest.mark.timeout(180)
@@ -54,6 +58,10 @@ def hidden_values(kube: Kube, namespace: str) -> set[str]:
     for name in ("support-bus", "hopper-cli"):
         creds = (kube.secret(namespace, name) or {})["bus.creds"]
         found |= {line for line in creds.splitlines() if len(line) > 40 and not line.startswith("-")}
+    for name in ("bus-account", "postgres-admin", "object-store-admin", "island-hopper-cluster"):
+        held = kube.secret(NAMESPACE, name) or {}
+        assert held, f"Secret {name} is where the operator keeps its own"
+        found |= {value for key, value in held.items() if key not in PUBLIC}
     return found
 
 
@@ -62,6 +70,7 @@ def shown_texts(kube: Kube, namespace: str, operator: OperatorControl) -> dict[s
     kinds = "agents,modelroutes,storagebindings,configmaps,deployments,pods,services,events"
     texts = {
         "the objects and their conditions": kube.kubectl("get", kinds, "-n", namespace, "-o", "json").stdout,
+        "events of the operator's namespace": kube.kubectl("get", "events", "-n", NAMESPACE, "-o", "json").stdout,
         "the operator's log": operator.log(),
         "the pod's log": kube.kubectl("logs", "-n", namespace, "deployment/support", "--tail=-1").stdout,
         "process arguments": process_arguments(),

@@ -47,7 +47,7 @@ class PodFiles:
         self.agent: dict[str, Any] = {
             "namespace": self.namespace,
             "name": self.name,
-            "description": "",
+            "description": "Answers questions of the tests",
             "instructions": "You are the test's agent.",
             "auth": [
                 {"principal": "default", "key": {"name": "support-api", "key": "api-key"}},

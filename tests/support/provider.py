@@ -34,7 +34,7 @@ class Asked:
 
 @dataclass
 class Provider:
-    """`mode`: ok, empty, echo, length, no-usage, slow, wait, hang, stall, cut, no-finish, error-event, garbage,
+    """`mode`: ok, empty, echo, length, no-usage, slow, wait, hang, stall, cut, no-finish, error-event, garbage, redirect,
     400, 401, 404, 429, 500, context."""
 
     mode: str = "ok"
@@ -92,6 +92,8 @@ class Provider:
                 return _error(500, "server_error", None)
             case "context":
                 return _error(400, "invalid_request_error", "context_length_exceeded")
+            case "redirect":
+                return web.Response(status=307, headers={"Location": f"{self.url}/chat/completions?again=1"})
             case "garbage":
                 return web.Response(body=b"data: {not json\n\n", headers={"Content-Type": "text/event-stream"})
             case "hang":

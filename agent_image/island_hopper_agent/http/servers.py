@@ -43,7 +43,9 @@ class ModelPages:
 
     def __init__(self, config: AgentConfig) -> None:
         self._name = config.name
-        self._object = model_object(config.name, config.namespace, int(time.time()))
+        self._object = model_object(config.name, config.namespace, int(time.time())) | {
+            "description": config.description
+        }
 
     def routes(self) -> list[web.RouteDef]:
         return [web.get("/v1/models", self.list), web.get("/v1/models/{model}", self.retrieve)]

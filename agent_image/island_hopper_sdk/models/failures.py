@@ -121,7 +121,8 @@ def _of_status(error: openai.APIStatusError) -> Finding:
     match error.status_code:
         case 401 | 403:
             return Finding(ErrorClass.AUTH)
-        case 404 | 405:
+        # A redirect is not followed: the route says where prompts may go.
+        case status if 300 <= status < 400 or status in (404, 405):
             return Finding(ErrorClass.BAD_REQUEST, sentence=_NOT_FOUND)
         case 408:
             return Finding(ErrorClass.TIMEOUT)

@@ -90,6 +90,8 @@ class Target:
                 base_url=self.config.base_url or OPENAI_URL,
                 max_retries=0,
                 timeout=timeout,
+                # A redirect would carry the prompt to an address that nobody allowed, such as a plain http:// one.
+                http_client=openai.DefaultAsyncHttpxClient(follow_redirects=False, timeout=timeout),
             )
         return self._clients[loop]
 

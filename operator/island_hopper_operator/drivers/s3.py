@@ -205,7 +205,7 @@ class ObjectStore:
         if code in _UNAVAILABLE or (status >= 500 and status != 501) or status == 429:
             return ObjectStoreUnreachable(f"{self.endpoint} cannot do {operation} now ({code}). Trying again")
         if status in (401, 403):
-            hint = f"the admin's key {self.endpoint.admin.key_id!r} is wrong or lacks the right to it"
+            hint = "the admin's key, in the Secret of objectStore.adminSecretRef, is wrong or lacks the right to it"
         else:
             hint = "the server's log has the details"
         return ObjectStoreError(f"{self.endpoint} refuses {operation} ({code}): {hint}", code, status)

@@ -125,6 +125,8 @@ class AgentReconciler:
             applied = await self._children.apply(agent.owner, plan.objects)
             if applied.finding is None:
                 applied.retry = not await self._prune(agent, plan.objects)
+        # An Agent that is blocked goes on serving where it did.
+        ran_before = bool(agent.status.get("endpoint"))
         seen = AgentSeen(
             generation=agent.generation,
             route=spec.model_route_ref.name,
@@ -138,7 +140,7 @@ class AgentReconciler:
             rollout=None,
             reports_are_stale=False,
             selector=",".join(f"{label}={value}" for label, value in selector(agent.owner).items()),
-            endpoint=f"http://{key.name}.{key.namespace}.svc:{constants.API_PORT}" if plan else "",
+            endpoint=f"http://{key.name}.{key.namespace}.svc:{constants.API_PORT}" if plan or ran_before else "",
             stream=bus.task_stream(bus.Address(key.namespace, key.name)) if self._on_bus(spec) else "",
             messaging_note=_messaging_note(spec),
         )

@@ -429,7 +429,8 @@ async def test_without_iam_the_admins_key_is_shared_and_what_a_crash_leaves_is_k
 async def test_a_wrong_key_of_the_admin_is_a_refusal_without_the_secret(endpoint, desired):
     driver = BucketDriver(replace(endpoint, admin=replace(endpoint.admin, secret="wrong-canary")), QUICK)
     with pytest.raises(
-        ObjectStoreRefused, match=r"SignatureDoesNotMatch.*the admin's key 'admin-key-of-tests' is wrong"
+        ObjectStoreRefused,
+        match=r"SignatureDoesNotMatch.*the admin's key, in the Secret of objectStore.adminSecretRef, is wrong",
     ) as refused:
         await driver.observe(desired)
     assert "wrong-canary" not in str(refused.value)

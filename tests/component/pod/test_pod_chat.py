@@ -188,6 +188,12 @@ async def test_each_response_names_its_request(client: openai.AsyncOpenAI, share
     assert "Hopper-Session" not in models.headers
 
 
+async def test_the_model_bears_the_agents_description(shared_pod: PodProcess):
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {API_KEY}"}) as plain:
+        [model] = (await plain.get(f"{shared_pod.api}/v1/models")).json()["data"]
+    assert model["description"] == "Answers questions of the tests"
+
+
 async def test_a_target_without_a_key_needs_none(pod: PodProcess, files: PodFiles, provider: Provider):
     files.write_route(targets=[files.target(provider.url, key=None)])
     pod.start()

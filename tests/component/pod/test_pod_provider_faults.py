@@ -17,6 +17,7 @@ BEFORE_CONTENT = [
     pytest.param("400", 400, "model_bad_request", id="bad-request"),
     pytest.param("401", 502, "model_auth_failed", id="wrong-key"),
     pytest.param("404", 502, "model_not_served", id="unknown-model"),
+    pytest.param("redirect", 502, "model_not_served", id="redirect-that-is-not-followed"),
     pytest.param("429", 429, "rate_limit_exceeded", id="rate-limited"),
     pytest.param("500", 502, "model_server_error", id="server-error"),
     pytest.param("context", 400, "context_length_exceeded", id="too-long"),
