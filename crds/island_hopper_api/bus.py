@@ -91,18 +91,21 @@ def event_stream(agent: Address) -> str:
     return f"EVENTS_{agent.namespace}_{agent.name}"
 
 
-def task_consumer(agent: Address) -> str:
-    """The one durable consumer that the replicas of an Agent share."""
-    return agent.name
+def task_consumer(agent: Address, uid: str) -> str:
+    """The one durable consumer that the replicas of an Agent share.
+
+    It bears a part of the Agent's UID: credentials that outlive an Agent open no mailbox of the next one of its name.
+    """
+    return f"{agent.name}-{uid[:8]}"
 
 
 def inbox_prefix(identity: Address) -> str:
     return f"_INBOX_{identity.namespace}_{identity.name}"
 
 
-def agent_permissions(agent: Address) -> Permissions:
+def agent_permissions(agent: Address, uid: str) -> Permissions:
     """What an Agent's pods may do: answer people, report, take tasks from their own mailbox; no JetStream API else."""
-    stream, consumer = task_stream(agent), task_consumer(agent)
+    stream, consumer = task_stream(agent), task_consumer(agent, uid)
     cli = Address(agent.namespace, CLI_SENDER)
     return Permissions(
         publish=(

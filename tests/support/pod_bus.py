@@ -12,6 +12,7 @@ from backends import NatsServer
 from nats.aio.client import Client, RawCredentials
 from nats.aio.msg import Msg
 from nats.js.api import AckPolicy, ConsumerConfig, DiscardPolicy, RetentionPolicy, StreamConfig
+from pod_files import UID
 
 from island_hopper_api import bus as names
 from island_hopper_api.bus import Address
@@ -30,7 +31,7 @@ class PodBus:
 
     def agent_secret(self, expires_in_s: int | None = None, *, mute: bool = False) -> dict[str, str]:
         """`mute`: it may take tasks, and neither answer nor acknowledge."""
-        allowed = names.agent_permissions(AGENT)
+        allowed = names.agent_permissions(AGENT, UID)
         publish = [each for each in allowed.publish if not mute or "MSG.NEXT" in each]
         creds = self.server.creds("team/support", publish, allowed.subscribe, expires_in_s)
         return {"bus.creds": creds, "url": self.server.url}
@@ -62,7 +63,7 @@ class PodBus:
         await stream.add_consumer(
             names.task_stream(AGENT),
             ConsumerConfig(
-                durable_name=names.task_consumer(AGENT),
+                durable_name=names.task_consumer(AGENT, UID),
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ack_wait_s,
                 max_deliver=-1,
@@ -80,7 +81,7 @@ class PodBus:
         return info.state.messages
 
     async def redelivered(self) -> int:
-        info = await self.admin.jetstream().consumer_info(names.task_stream(AGENT), names.task_consumer(AGENT))
+        info = await self.admin.jetstream().consumer_info(names.task_stream(AGENT), names.task_consumer(AGENT, UID))
         return info.num_redelivered or 0
 
     async def dead_letters(self) -> list[dict[str, Any]]:
@@ -104,7 +105,7 @@ class PodBus:
     async def deliver_and_drop(self, times: int) -> None:
         """Have the next task delivered this often, as to a pod that always dies."""
         puller = await self.admin.jetstream().pull_subscribe_bind(
-            consumer=names.task_consumer(AGENT), stream=names.task_stream(AGENT)
+            consumer=names.task_consumer(AGENT, UID), stream=names.task_stream(AGENT)
         )
         for _ in range(times):
             [message] = await puller.fetch(1, timeout=10)

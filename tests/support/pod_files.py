@@ -12,6 +12,8 @@ import yaml
 from island_hopper_api import bus as names
 from island_hopper_api.bus import Address
 
+UID = "7d1c5b1e-5a0e-4c1a-9a43-2f4f6a1b9c00"
+
 _turns = itertools.count()
 
 API_KEY = "api-key-canary-51d0"
@@ -102,7 +104,7 @@ class PodFiles:
         self.agent["bus"] = {
             "secret": "support-bus",
             "stream": names.task_stream(agent),
-            "consumer": names.task_consumer(agent),
+            "consumer": names.task_consumer(agent, UID),
             "ackWaitS": 3.0,
             "maxDeliver": 5,
         } | changes

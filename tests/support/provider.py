@@ -34,8 +34,8 @@ class Asked:
 
 @dataclass
 class Provider:
-    """`mode`: ok, empty, echo, length, no-usage, slow, wait, hang, stall, cut, no-finish, error-event, garbage, redirect,
-    400, 401, 404, 429, 500, context."""
+    """`mode`: ok, empty, echo, length, no-usage, slow, wait, hang, stall, cut, no-finish, error-event, garbage,
+    redirect, 400, 401, 404, 429, 500, context."""
 
     mode: str = "ok"
     script: deque[str] = field(default_factory=deque)

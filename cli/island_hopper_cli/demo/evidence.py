@@ -109,7 +109,7 @@ async def _streams(endpoint: BusEndpoint, agent: bus.Address) -> list[Row]:
         jetstream = connection.jetstream(timeout=ANSWERS_WITHIN_S)
         tasks = await jetstream.stream_info(bus.task_stream(agent))
         events = await jetstream.stream_info(bus.event_stream(agent))
-        consumer = await jetstream.consumer_info(bus.task_stream(agent), bus.task_consumer(agent))
+        [consumer] = await jetstream.consumers_info(bus.task_stream(agent))
     finally:
         await connection.close()
     done = consumer.ack_floor.stream_seq if consumer.ack_floor else 0

@@ -96,7 +96,15 @@ class MailboxDriver:
             "config": {**(found or {}), **desired.task_consumer()},
             "action": "update" if found else "create",
         }
+        if found is None:
+            await self._remove_former_consumers(desired)
         await self._bus.api(f"CONSUMER.DURABLE.CREATE.{desired.task_stream}.{desired.consumer}", body)
+
+    async def _remove_former_consumers(self, desired: MailboxDesired) -> None:
+        """A work queue has one consumer: that of an earlier Agent, whose stream was taken over, makes room for ours."""
+        answer = await self._bus.api(f"CONSUMER.NAMES.{desired.task_stream}")
+        for name in answer.get("consumers") or []:
+            await self._existing(f"CONSUMER.DELETE.{desired.task_stream}.{name}", CONSUMER_NOT_FOUND)
 
     async def _stream(self, name: str) -> StreamObserved | None:
         answer = await self._existing(f"STREAM.INFO.{name}", STREAM_NOT_FOUND)

@@ -53,7 +53,7 @@ class MailboxDesired:
 
     @property
     def consumer(self) -> str:
-        return bus.task_consumer(self.agent)
+        return bus.task_consumer(self.agent, self.mark.uid)
 
     def tasks(self) -> dict[str, Any]:
         """A full mailbox refuses the sender: no unfinished task is dropped to make room."""

@@ -7,7 +7,7 @@ and what runs is left as it is until they are back.
 
 from dataclasses import dataclass
 
-from island_hopper_api import bus, constants, names
+from island_hopper_api import constants, names
 from island_hopper_api.agent import AgentSpec
 from island_hopper_api.agent_config import AGENT_FILE, ROUTE_FILE
 from island_hopper_api.hashing import config_hash
@@ -40,9 +40,8 @@ class AgentPlan:
 
 def plan_agent(owner: Owner, spec: AgentSpec, route: RouteFound, inputs: AgentInputs) -> AgentPlan:
     """Same input, same plan: names come from the Agent, never from a counter or a clock."""
-    address = bus.Address(owner.namespace, owner.name)
     on_bus = inputs.bus_secret is not None
-    text = agent_config(address, spec, inputs.deps, inputs.hash_key, on_bus=on_bus).to_yaml()
+    text = agent_config(owner, spec, inputs.deps, inputs.hash_key, on_bus=on_bus).to_yaml()
     digest = config_hash(text)
     mounts = Mounts(names.config_map(owner.name, digest), _mounted_secrets(owner, inputs))
     objects = (

@@ -19,23 +19,22 @@ from island_hopper_api.hashing import keyed_hash
 from island_hopper_api.model_route import Parameters, Target, Timeouts
 from island_hopper_api.quantities import seconds
 from island_hopper_operator.plan.dependencies import BindingFound, Dependencies, RouteFound
+from island_hopper_operator.plan.labels import Owner
 
 DEFAULT_PRINCIPAL = "default"
 API_KEY = "api-key"
 
 
-def agent_config(
-    address: bus.Address, spec: AgentSpec, deps: Dependencies, hash_key: bytes, *, on_bus: bool
-) -> AgentConfig:
+def agent_config(owner: Owner, spec: AgentSpec, deps: Dependencies, hash_key: bytes, *, on_bus: bool) -> AgentConfig:
     """`agent.yaml` of an Agent whose dependencies are there."""
     return AgentConfig(
-        namespace=address.namespace,
-        name=address.name,
+        namespace=owner.namespace,
+        name=owner.name,
         description=spec.description,
         instructions=spec.instructions,
-        auth=_auth(address.name, spec),
+        auth=_auth(owner.name, spec),
         storage=_storage(deps.binding, hash_key) if deps.binding else None,
-        bus=_bus(address, spec) if on_bus else None,
+        bus=_bus(owner, spec) if on_bus else None,
         limits=LimitsConfig(
             request_timeout_s=seconds(spec.limits.request_timeout), concurrency=spec.limits.concurrency
         ),
@@ -61,11 +60,12 @@ def _storage(binding: BindingFound, hash_key: bytes) -> StorageConfig:
     )
 
 
-def _bus(address: bus.Address, spec: AgentSpec) -> BusConfig:
+def _bus(owner: Owner, spec: AgentSpec) -> BusConfig:
+    address = bus.Address(owner.namespace, owner.name)
     return BusConfig(
         secret=names.bus_secret(address.name),
         stream=bus.task_stream(address),
-        consumer=bus.task_consumer(address),
+        consumer=bus.task_consumer(address, owner.uid),
         ack_wait_s=seconds(spec.messaging.ack_wait),
         max_deliver=spec.messaging.max_deliver,
     )

@@ -192,7 +192,9 @@ class AgentReconciler:
         if self._on_bus(spec) and self._identities is not None:
             observed = decode_data(await self._api.get(SECRET, key.namespace, names.bus_secret(key.name)))
             address = bus.Address(key.namespace, key.name)
-            bus_secret, renew_after_s = self._identities.secret(address, bus.agent_permissions(address), observed)
+            bus_secret, renew_after_s = self._identities.secret(
+                address, bus.agent_permissions(address, agent.uid), observed
+            )
         inputs = AgentInputs(
             deps=deps,
             api_key=known if len(known) >= MIN_API_KEY_LENGTH else self._new_api_key(),

@@ -10,6 +10,7 @@ import pytest
 from ask_world import AskWorld, agent_object
 from backends import NatsServer
 from nats.aio.client import RawCredentials
+from pod_files import UID
 
 from island_hopper_api import bus as names
 from island_hopper_api.agent_config import BusConfig
@@ -49,7 +50,7 @@ async def mailbox_of_support(nats_server: NatsServer) -> AsyncIterator[None]:
     """The stream and the consumer that the operator makes for an Agent."""
     client = await nats.connect(nats_server.url, user_credentials=RawCredentials(nats_server.creds("admin")))
     jetstream = client.jetstream()
-    stream, consumer = names.task_stream(AGENT), names.task_consumer(AGENT)
+    stream, consumer = names.task_stream(AGENT), names.task_consumer(AGENT, UID)
     await jetstream.add_stream(name=stream, subjects=[names.task_subjects(AGENT)], retention="workqueue")
     await jetstream.add_consumer(stream, durable_name=consumer, ack_policy="explicit")
     yield
@@ -70,7 +71,7 @@ async def working(server: NatsServer, decide: Decide) -> AsyncIterator[Handler]:
     handler = Handler(decide)
     bus = Bus(AGENT, lambda: BusCredentials(server.url, server.creds("support")), "support")
     config = BusConfig(
-        secret="support-bus", stream=names.task_stream(AGENT), consumer=names.task_consumer(AGENT),
+        secret="support-bus", stream=names.task_stream(AGENT), consumer=names.task_consumer(AGENT, UID),
         ack_wait_s=30, max_deliver=5,
     )  # fmt: skip
     bus.add(TaskWorker(bus, config, handler, Slots(4)))

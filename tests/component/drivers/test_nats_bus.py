@@ -17,6 +17,8 @@ from island_hopper_operator.drivers import nats_jwt
 from island_hopper_operator.drivers.nats import BusTimeouts, JetStreamError, NatsBus
 from island_hopper_operator.errors import BusRefused, BusUnreachable
 
+UID = "7d1c5b1e-5a0e-4c1a-9a43-2f4f6a1b9c00"
+
 QUICK = BusTimeouts(connect_s=2, request_s=1)
 
 
@@ -249,7 +251,7 @@ async def test_an_agents_identity_may_do_its_own_and_the_server_refuses_the_rest
         account_public=nats_server.account_public,
         signing_seed=nats_server.signing_seed,
         name="team/bob",
-        permissions=agent_permissions(bob),
+        permissions=agent_permissions(bob, UID),
         entropy=bytes(range(32)),
         issued_at_s=1,
         expires_at_s=4102444800,
@@ -259,8 +261,8 @@ async def test_an_agents_identity_may_do_its_own_and_the_server_refuses_the_rest
         "answers a person": subject(cli, Verb.EVENT, bob, "t1"),
         "its dead letters": subject(bob, Verb.DEAD, bob, "t1"),
         "reports": "hopper.report.team.bob.pod-1",
-        "takes its tasks": "$JS.API.CONSUMER.MSG.NEXT.A2A_team_bob.bob",
-        "acks its tasks": "$JS.ACK.A2A_team_bob.bob.1.1.1.1.1",
+        "takes its tasks": "$JS.API.CONSUMER.MSG.NEXT.A2A_team_bob.bob-7d1c5b1e",
+        "acks its tasks": "$JS.ACK.A2A_team_bob.bob-7d1c5b1e.1.1.1.1.1",
     }
     listen = {
         "hears its events": "a2a.team.bob.event.>",
@@ -273,6 +275,7 @@ async def test_an_agents_identity_may_do_its_own_and_the_server_refuses_the_rest
         "sends tasks": subject(carol, Verb.TASK, bob, "t1"),
         "events to a stranger": subject(carol, Verb.EVENT, bob, "t1"),
         "reports for another": "hopper.report.team.carol.pod-1",
+        "takes tasks of the next Agent of its name": "$JS.API.CONSUMER.MSG.NEXT.A2A_team_bob.bob-00000000",
         "takes another's tasks": "$JS.API.CONSUMER.MSG.NEXT.A2A_team_carol.carol",
         "acks for another": "$JS.ACK.A2A_team_carol.carol.1.1.1.1.1",
         "looks at its stream": "$JS.API.STREAM.INFO.A2A_team_bob",

@@ -10,7 +10,7 @@ import pytest
 from backends import NatsServer
 from pod_bus import AGENT, CLI, PodBus
 from pod_database import SessionsDatabase
-from pod_files import PodFiles
+from pod_files import UID, PodFiles
 from pod_process import PodProcess
 from provider import TEXT, Provider
 
@@ -155,7 +155,7 @@ async def test_tasks_are_fetched_for_free_slots_alone(
         asking = [asyncio.create_task(client.ask(AGENT, str(number), timeout_s=30)) for number in range(6)]
         await pod.eventually(lambda: provider.waiting == 2)
         await pod.eventually(lambda: _has(bus, 6))
-        info = await bus.admin.jetstream().consumer_info(names.task_stream(AGENT), names.task_consumer(AGENT))
+        info = await bus.admin.jetstream().consumer_info(names.task_stream(AGENT), names.task_consumer(AGENT, UID))
         assert info.num_ack_pending <= 3
         provider.gate.set()
         answers = await asyncio.gather(*asking)

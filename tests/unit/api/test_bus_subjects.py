@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from island_hopper_api import bus
 from island_hopper_api.bus import Address, Verb
 
+UID = "7d1c5b1e-5a0e-4c1a-9a43-2f4f6a1b9c00"
+
 LABELS = st.from_regex(r"[a-z]([-a-z0-9]*[a-z0-9])?", fullmatch=True).filter(lambda name: len(name) <= 50)
 ADDRESSES = st.builds(Address, LABELS, LABELS)
 TASKS = st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True)
@@ -72,19 +74,21 @@ def test_each_streams_subjects_hold_what_is_sent_to_its_agent(
 @given(ADDRESSES, ADDRESSES, TASKS)
 def test_an_agent_speaks_for_itself_and_hears_its_own(agent: Address, other: Address, task: str) -> None:
     assume(agent != other)
-    may = bus.agent_permissions(agent)
+    may = bus.agent_permissions(agent, UID)
     cli = Address(agent.namespace, bus.CLI_SENDER)
     assert allows(may.publish, bus.subject(cli, Verb.EVENT, agent, task))
     assert allows(may.publish, bus.report_subject(agent, "pod-1"))
-    assert allows(may.publish, f"$JS.API.CONSUMER.MSG.NEXT.{bus.task_stream(agent)}.{bus.task_consumer(agent)}")
-    assert allows(may.publish, f"$JS.ACK.{bus.task_stream(agent)}.{bus.task_consumer(agent)}.1.2.3.4.5")
+    assert allows(may.publish, f"$JS.API.CONSUMER.MSG.NEXT.{bus.task_stream(agent)}.{bus.task_consumer(agent, UID)}")
+    assert allows(may.publish, f"$JS.ACK.{bus.task_stream(agent)}.{bus.task_consumer(agent, UID)}.1.2.3.4.5")
     assert allows(may.subscribe, bus.subject(agent, Verb.CANCEL, other, task))
 
     assert not allows(may.publish, bus.subject(cli, Verb.EVENT, other, task)), "in another's name"
     assert not allows(may.publish, bus.subject(other, Verb.TASK, agent, task)), "to an Agent that is no peer"
     assert not allows(may.publish, bus.report_subject(other, "pod-1"))
     assert not allows(may.publish, f"$JS.API.STREAM.DELETE.{bus.task_stream(agent)}")
-    assert not allows(may.publish, f"$JS.API.CONSUMER.MSG.NEXT.{bus.task_stream(other)}.{bus.task_consumer(other)}")
+    assert not allows(
+        may.publish, f"$JS.API.CONSUMER.MSG.NEXT.{bus.task_stream(other)}.{bus.task_consumer(other, UID)}"
+    )
     assert not allows(may.subscribe, bus.subject(agent, Verb.TASK, other, task)), "past its one consumer"
     assert not allows(may.subscribe, bus.subject(other, Verb.EVENT, agent, task))
     assert not allows(may.subscribe, f"{bus.inbox_prefix(other)}.x")

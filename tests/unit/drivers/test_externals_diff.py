@@ -161,7 +161,7 @@ def test_an_absent_part_of_a_mailbox_is_told_by_its_name():
     assert [(d.wanted, d.found) for d in compare_mailbox(MAILBOX, nothing)] == [
         ("A2A_team_bob", "absent"),
         ("EVENTS_team_bob", "absent"),
-        ("bob", "absent"),
+        (MAILBOX.consumer, "absent"),
     ]
 
 

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from island_hopper_api.bus import Address, Permissions, agent_permissions
 from island_hopper_operator.drivers import nats_jwt
 
+UID = "7d1c5b1e-5a0e-4c1a-9a43-2f4f6a1b9c00"
+
 
 def seed(prefix, entropy=bytes(32)):
     return bytes(nkeys.encode_seed(entropy, prefix)).decode()
@@ -27,7 +29,7 @@ def mint(**changes):
         "account_public": ACCOUNT,
         "signing_seed": ACCOUNT_SEED,
         "name": "team/bob",
-        "permissions": agent_permissions(Address("team", "bob")),
+        "permissions": agent_permissions(Address("team", "bob"), UID),
         "entropy": bytes(range(32)),
         "issued_at_s": 1_000,
         "expires_at_s": 2_000,

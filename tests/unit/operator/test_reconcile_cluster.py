@@ -18,6 +18,8 @@ from island_hopper_operator.reconcile.dispatch import Dispatch
 from island_hopper_operator.reconcile.identity import Account, Identities
 from island_hopper_operator.status.rollout import DeploymentSeen, PodSeen
 
+UID = "7d1c5b1e-5a0e-4c1a-9a43-2f4f6a1b9c00"
+
 OURS = {LABEL_MANAGED_BY: "island-hopper"}
 AGENT = Key("Agent", NAMESPACE, "a")
 BINDING = Key("StorageBinding", NAMESPACE, "b")
@@ -178,7 +180,7 @@ def identities(world: World, ttl_s: int = 3600, account: Account = ACCOUNT) -> I
 
 def test_credentials_are_kept_until_half_their_life_is_over() -> None:
     world = World()
-    allowed = bus.agent_permissions(ADDRESS)
+    allowed = bus.agent_permissions(ADDRESS, UID)
     first, after_s = identities(world).secret(ADDRESS, allowed, {})
     assert after_s == 1800
     world.advance(1000.5)
@@ -200,7 +202,7 @@ CHANGED: list[Any] = [
 @pytest.mark.parametrize(("changes", "is_renewed"), CHANGED)
 def test_credentials_follow_the_settings(changes: dict[str, Any], is_renewed: bool) -> None:
     world = World()
-    allowed = bus.agent_permissions(ADDRESS)
+    allowed = bus.agent_permissions(ADDRESS, UID)
     first, _ = identities(world).secret(ADDRESS, allowed, {})
     world.advance(40)
     again, _ = identities(world, **changes).secret(ADDRESS, allowed, first)
@@ -209,12 +211,12 @@ def test_credentials_follow_the_settings(changes: dict[str, Any], is_renewed: bo
 
 @pytest.mark.parametrize("found", [{}, {"bus.creds": ""}, {"bus.creds": "garbage"}], ids=["none", "empty", "garbage"])
 def test_what_are_no_credentials_is_replaced(found: dict[str, str]) -> None:
-    data, _ = identities(World()).secret(ADDRESS, bus.agent_permissions(ADDRESS), found)
+    data, _ = identities(World()).secret(ADDRESS, bus.agent_permissions(ADDRESS, UID), found)
     assert "BEGIN NATS USER JWT" in data["bus.creds"]
 
 
 def test_other_permissions_are_other_credentials() -> None:
     world = World()
-    first, _ = identities(world).secret(ADDRESS, bus.agent_permissions(ADDRESS), {})
+    first, _ = identities(world).secret(ADDRESS, bus.agent_permissions(ADDRESS, UID), {})
     again, _ = identities(world).secret(ADDRESS, bus.cli_permissions("ns"), first)
     assert again != first
