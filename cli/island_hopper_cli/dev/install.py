@@ -90,7 +90,11 @@ def values(endpoints: Endpoints) -> dict[str, Any]:
     }
     bus = {"url": endpoints.bus.url, "accountSecretRef": {"name": BUS_SECRET}}
     return {
-        "settings": {"bus": bus, "classes": {"default": backends}, "agentImage": AGENT_IMAGE},
+        "settings": {
+            "bus": bus,
+            "classes": {"default": backends | {"names": True, "adoption": True}},
+            "agentImage": AGENT_IMAGE,
+        },
         # The image's name says nothing about sources that change under it: a changed annotation rolls the operator out.
         "podAnnotations": {CODE_ANNOTATION: operator_code()},
     }

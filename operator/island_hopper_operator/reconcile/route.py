@@ -66,7 +66,7 @@ class RouteReconciler:
         seen = RouteSeen(
             generation=route.generation,
             target_count=len(spec.targets),
-            active_target=active_target(reports) or spec.targets[0].name,
+            active_target=active_target(reports),
             agents=len(users),
             refs=_first_missing(spec.targets, secrets),
             failing=_failing(reports.values()),

@@ -38,6 +38,8 @@ def configuration(context: Context, accounts: BusAccounts) -> str:
             "jetstream": {"store_dir": str(context.paths.data("nats")), "sync_interval": "always"},
         },
         indent=2,
+        # NATS does not read JSON's \u escapes: a folder's name may hold any letter.
+        ensure_ascii=False,
     )
 
 
