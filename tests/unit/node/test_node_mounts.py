@@ -38,8 +38,8 @@ def test_without_mounts_nothing_is_rewritten():
 @pytest.mark.parametrize(
     ("text", "rewritten"),
     [
-        pytest.param("/etc/hopper", "/root/etc/hopper", id="a-folder-that-only-holds-mounts"),
-        pytest.param("--dir=/etc/hopper --x", "--dir=/root/etc/hopper --x", id="in-the-middle"),
+        pytest.param("/etc/hopper", "/image/etc/hopper", id="a-folder-that-only-holds-mounts"),
+        pytest.param("--dir=/etc/hopper --x", "--dir=/image/etc/hopper --x", id="in-the-middle"),
         pytest.param("/etc/hopper/config/x", "/pod/config/x", id="a-mount-below-it"),
         pytest.param("/etc/hopper/other", "/etc/hopper/other", id="what-is-not-mounted"),
         pytest.param("/etc", "/etc", id="the-roots-own-folder"),
@@ -47,5 +47,5 @@ def test_without_mounts_nothing_is_rewritten():
 )
 def test_folders_above_mounts_are_rewritten_where_nothing_follows(text, rewritten):
     mounts = {"/etc/hopper/config": Path("/pod/config"), "/etc/hopper/keys": Path("/pod/keys")}
-    above = {path: Path("/root") / path.strip("/") for path in holders(mounts)}
+    above = {path: Path("/image") / path.strip("/") for path in holders(mounts)}
     assert rewriter(mounts, above)(text) == rewritten
