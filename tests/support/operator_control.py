@@ -33,6 +33,7 @@ class OperatorControl:
     def pid(self) -> int:
         """The operator's process: the one below this cluster's node that runs its module."""
         address = (self.pod() or {})["status"]["podIP"].encode()
+        folder = str(self._kube.cluster.paths.root).encode()
         for entry in os.listdir("/proc"):
             if not entry.isdigit():
                 continue
@@ -43,7 +44,9 @@ class OperatorControl:
                     environ = file.read().split(b"\0")
             except OSError:
                 continue
-            if ARGV in argv and b"POD_IP=" + address in environ:
+            # Another cluster's pod may have the same address, in a network namespace of its own: the folder tells.
+            is_ours = any(variable.startswith(b"HOPPER_SETTINGS=" + folder) for variable in environ)
+            if ARGV in argv and b"POD_IP=" + address in environ and is_ours:
                 return int(entry)
         raise AssertionError("the operator does not run")
 

@@ -66,7 +66,7 @@ class RouteReconciler:
         seen = RouteSeen(
             generation=route.generation,
             target_count=len(spec.targets),
-            active_target=active_target(reports),
+            active_target=active_target(reports) or _known_target(route, spec),
             agents=len(users),
             refs=_first_missing(spec.targets, secrets),
             failing=_failing(reports.values()),
@@ -82,6 +82,12 @@ class RouteReconciler:
             for agent in agents
             for pod, report in self._reports.fresh(Address(agent.namespace, agent.name), now).items()
         }
+
+
+def _known_target(route: Primary, spec: ModelRouteSpec) -> str:
+    """What pods said before: after a restart they have only not spoken yet."""
+    known = str(route.status.get("activeTarget") or "")
+    return known if known in {target.name for target in spec.targets} else ""
 
 
 def _first_missing(targets: Iterable[Target], secrets: dict[str, SecretData | None]) -> Finding | None:
